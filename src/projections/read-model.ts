@@ -1,0 +1,173 @@
+/**
+ * What the rest of the server may ask of the projections. Everything is read at one checkpoint, synchronously: no read
+ * transaction is held across an `await`.
+ */
+import type { GroupRoles } from '../mls/roles.ts';
+import type { AccountId, Cursor, DeviceId, GroupId, Position } from '../wire/ids.ts';
+import type { Head } from '../wire/page.ts';
+import type { ProblemCode } from '../wire/problems.ts';
+import type { KeyPackageStock } from '../wire/schemas/key-packages.ts';
+
+export interface DeviceView {
+  readonly id: DeviceId;
+  readonly account: AccountId;
+  readonly key: Uint8Array;
+  readonly label: string;
+  readonly signatureKeys: readonly Uint8Array[];
+}
+
+export interface AccountView {
+  readonly id: AccountId;
+  readonly name: string;
+  readonly devices: readonly DeviceView[];
+  readonly registeredAt: number;
+  readonly statements: readonly { readonly statement: Uint8Array; readonly signature: Uint8Array }[];
+  /** Stream sequence of the last event of the account's lane, 0 when it has none: what the next one is compared with. */
+  readonly laneSequence: number;
+}
+
+export interface MemberView {
+  readonly leaf: number;
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  readonly signatureKey: Uint8Array;
+}
+
+export interface GroupView {
+  readonly id: GroupId;
+  readonly bytes: Uint8Array;
+  readonly name?: string;
+  readonly epoch: number;
+  readonly position: Position;
+  readonly head: Uint8Array;
+  readonly roles: GroupRoles;
+  /** By leaf index; blank leaves are `undefined`. */
+  readonly roster: readonly (MemberView | undefined)[];
+  /** Proposals of the current epoch that wait for a commit, by base64url of their reference. */
+  readonly proposals: ReadonlyMap<string, PendingProposal>;
+  /** Sequence of the last event on the group's commit lane, 0 when it has none. */
+  readonly commitLaneSequence: number;
+}
+
+export interface PendingProposal {
+  readonly ref: Uint8Array;
+  readonly senderLeaf: number;
+  readonly message: Uint8Array;
+  readonly position: Position;
+}
+
+/** What an event came to. Kept by event id for ever, so that a repeated request gets the original answer. */
+export interface RequestOutcome {
+  /** SHA-256 of the request's body. */
+  readonly digest: Uint8Array;
+  readonly time: number;
+  readonly result:
+    | {
+        readonly kind: 'placed';
+        readonly group: GroupId;
+        readonly position: Position;
+        readonly head: Uint8Array;
+        readonly epoch: number;
+      }
+    | { readonly kind: 'done' }
+    /** The fold found it overtaken: another event came first. */
+    | { readonly kind: 'dropped'; readonly problem: ProblemCode; readonly detail: string };
+}
+
+export interface ClaimCandidate {
+  readonly device: DeviceId;
+  /** Absent: the device has nothing left. */
+  readonly ref?: Uint8Array;
+  readonly keyPackage?: Uint8Array;
+  readonly lastResort: boolean;
+}
+
+export interface PageLimits {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+/** Entries framed as CBOR byte strings, ready to be joined (see `encodePageParts`). */
+export interface FramedPage {
+  readonly framed: readonly Uint8Array[];
+  readonly cursors: Uint8Array;
+  readonly cursor: Cursor;
+  readonly upToDate: boolean;
+  readonly heads: readonly Head[];
+}
+
+export type SyncResult =
+  | { readonly kind: 'page'; readonly page: FramedPage }
+  | { readonly kind: 'cursor-invalid'; readonly reason: string };
+
+export type GroupLogResult =
+  | {
+      readonly kind: 'page';
+      readonly framed: readonly Uint8Array[];
+      readonly position: Position;
+      readonly upToDate: boolean;
+      readonly head: Uint8Array;
+    }
+  /** The device has never been a member. */
+  | { readonly kind: 'not-visible' };
+
+export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly string[] };
+
+export interface Checkpoint {
+  readonly incarnation: string;
+  /** Stream sequence of the last folded event, 0 before the first. */
+  readonly sequence: number;
+}
+
+export interface ReadModel {
+  checkpoint(): Checkpoint;
+  readiness(): Readiness;
+
+  account(id: AccountId): AccountView | undefined;
+  accountByName(name: string): AccountView | undefined;
+  /** Known, not revoked device; hot path of authentication. */
+  device(id: DeviceId): DeviceView | undefined;
+  /** Sequence of the last event on a name's lane, 0 when it has none; `taken` says whether somebody holds it now. */
+  nameLane(kind: 'user' | 'group', name: string): { readonly sequence: number; readonly taken: boolean };
+
+  stock(device: DeviceId): KeyPackageStock;
+  hasKeyPackage(ref: Uint8Array): boolean;
+  /** For each device of the account the package the next claim takes; unexpired at `now` (ms). */
+  claimCandidates(account: AccountId, now: number): readonly ClaimCandidate[];
+  /** The group a claimed package was claimed for. */
+  claimOf(
+    ref: Uint8Array,
+  ): { readonly group: GroupId; readonly device: DeviceId; readonly keyPackage: Uint8Array } | undefined;
+
+  group(id: GroupId): GroupView | undefined;
+  groupByName(name: string): GroupView | undefined;
+  groupsOf(device: DeviceId): readonly GroupView[];
+  groupInfo(
+    id: GroupId,
+  ): { readonly epoch: number; readonly groupInfo: Uint8Array; readonly ratchetTree: Uint8Array } | undefined;
+  /** Tree of an epoch that the current GroupInfo or an unused Welcome of this device belongs to. */
+  tree(id: GroupId, epoch: number, device: DeviceId): Uint8Array | undefined;
+
+  request(eventId: string): RequestOutcome | undefined;
+  /** Where a message with this id of this device stands. */
+  messagePosition(group: GroupId, device: DeviceId, id: string): Position | undefined;
+  /** The stored entry and the head after it. */
+  entryAt(group: GroupId, position: Position): { readonly bytes: Uint8Array; readonly head: Uint8Array } | undefined;
+  /** Entries from the first one of `epoch` on, for an `epoch-conflict` answer; not checked for visibility. */
+  entriesFromEpoch(
+    group: GroupId,
+    epoch: number,
+    limits: PageLimits,
+  ): { readonly entries: readonly Uint8Array[]; readonly more: boolean };
+
+  /** Everything for this device after the cursor, in log order. `cursor` is `start` or one that a page returned. */
+  syncPage(device: DeviceId, cursor: string, limits: PageLimits): SyncResult;
+  groupLogPage(group: GroupId, device: DeviceId, after: number, limits: PageLimits): GroupLogResult;
+
+  /** Resolves when the checkpoint is at least `sequence`. @throws the projector's failure, or the signal's reason. */
+  waitForSequence(sequence: number, signal: AbortSignal): Promise<void>;
+  /** Whether the node has folded what this cursor stands on, for read-your-writes; `undefined` when it is invalid. */
+  sequenceOfCursor(cursor: string): number | undefined;
+  /** Calls back (coalesced, asynchronously) whenever there may be something new for this device. The call carries no data. */
+  watch(device: DeviceId, wake: () => void): { close(): void };
+}

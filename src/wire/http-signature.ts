@@ -1,0 +1,98 @@
+/**
+ * The one form of HTTP Message Signatures (RFC 9421) this protocol takes: label `sig1`, components in a fixed order,
+ * parameters in a fixed order. No structured-field parser is needed to check it, and any RFC 9421 library can make it.
+ */
+import { fromBase64, toBase64, toUtf8 } from './bytes.ts';
+import type { Sha256 } from './ids.ts';
+
+export const SIGNATURE_TAG = 'mlsd';
+export type SignatureAlgorithm = 'ed25519' | 'hmac-sha256';
+
+export interface SignedRequest {
+  readonly method: string;
+  /** `host[:port]`, lower case, without a default port (RFC 9421 §2.2.3). */
+  readonly authority: string;
+  /** Absolute path as sent, percent-encoding kept. */
+  readonly path: string;
+  /** Query as sent with its leading `?`; a lone `?` when there is none (RFC 9421 §2.2.7). */
+  readonly query: string;
+  /** Value of `Content-Digest`; present exactly when there is a body. */
+  readonly contentDigest?: string;
+}
+
+export interface SignatureParameters {
+  /** Seconds since 1970. */
+  readonly created: number;
+  /** 16–64 characters of base64url. */
+  readonly nonce: string;
+  readonly keyid: string;
+  readonly alg: SignatureAlgorithm;
+}
+
+const COVERED = '"@method" "@authority" "@path" "@query"';
+const INPUT =
+  /^sig1=(\("@method" "@authority" "@path" "@query"( "content-digest")?\);created=(\d{1,12});nonce="([A-Za-z0-9_-]{16,64})";keyid="([A-Za-z0-9_.-]{16,512})";alg="(ed25519|hmac-sha256)";tag="mlsd")$/;
+const SIGNATURE = /^sig1=:([A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==):$/;
+const DIGEST = /^sha-256=:([A-Za-z0-9+/]{43}=):$/;
+
+/** The value of `@signature-params`, and after `sig1=` that of the `Signature-Input` header. */
+export function signatureParams(parameters: SignatureParameters, hasBody: boolean): string {
+  const { created, nonce, keyid, alg } = parameters;
+  const covered = hasBody ? `${COVERED} "content-digest"` : COVERED;
+  return `(${covered});created=${created};nonce="${nonce}";keyid="${keyid}";alg="${alg}";tag="${SIGNATURE_TAG}"`;
+}
+
+/** The bytes that are signed (RFC 9421 §2.5). */
+export function signatureBase(request: SignedRequest, params: string): Uint8Array {
+  const digest = request.contentDigest === undefined ? '' : `"content-digest": ${request.contentDigest}\n`;
+  return toUtf8(
+    `"@method": ${request.method}\n"@authority": ${request.authority}\n"@path": ${request.path}\n"@query": ${request.query}\n${digest}"@signature-params": ${params}`,
+  );
+}
+
+export interface ParsedSignature {
+  readonly parameters: SignatureParameters;
+  /** As received, for the signature base. */
+  readonly params: string;
+  readonly coversBody: boolean;
+  readonly signature: Uint8Array;
+}
+
+/** `undefined` for every form but the one this profile has. */
+export function parseSignature(signatureInput: string, signature: string): ParsedSignature | undefined {
+  const input = INPUT.exec(signatureInput);
+  const bytes = fromBase64(SIGNATURE.exec(signature)?.[1] ?? '');
+  if (input === null || bytes === undefined || bytes.length === 0) return undefined;
+  return {
+    parameters: { created: Number(input[3]), nonce: input[4]!, keyid: input[5]!, alg: input[6] as SignatureAlgorithm },
+    params: input[1]!,
+    coversBody: input[2] !== undefined,
+    signature: bytes,
+  };
+}
+
+/** `Content-Digest` of a body (RFC 9530, sha-256 alone). */
+export function contentDigest(body: Uint8Array, sha256: Sha256): string {
+  return `sha-256=:${toBase64(sha256(body))}:`;
+}
+
+/** The digest inside a `Content-Digest` header, `undefined` unless it is just one sha-256. */
+export function parseContentDigest(header: string): Uint8Array | undefined {
+  const match = DIGEST.exec(header);
+  return match === null ? undefined : fromBase64(match[1]!);
+}
+
+/** Headers of a signed request. `sign` gives the raw signature (64 bytes of Ed25519, or 32 of HMAC-SHA256). */
+export async function signRequest(
+  request: SignedRequest,
+  parameters: SignatureParameters,
+  sign: (base: Uint8Array) => Uint8Array | Promise<Uint8Array>,
+): Promise<Record<string, string>> {
+  const params = signatureParams(parameters, request.contentDigest !== undefined);
+  const signature = await sign(signatureBase(request, params));
+  return {
+    'signature-input': `sig1=${params}`,
+    signature: `sig1=:${toBase64(signature)}:`,
+    ...(request.contentDigest === undefined ? {} : { 'content-digest': request.contentDigest }),
+  };
+}
