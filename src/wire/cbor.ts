@@ -6,7 +6,8 @@ import { concatBytes } from './bytes.ts';
  * signed. Map keys are text, bytes are byte strings, `undefined` members are left out.
  */
 export function encodeCbor(value: unknown): Uint8Array {
-  return encode(withoutUndefined(value));
+  const bytes = encode(withoutUndefined(value));
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // the encoder gives a Buffer on Node
 }
 
 /** Strict: one item, nothing after it, no indefinite lengths, no `undefined`, no NaN, no tags. @throws SyntaxError */
