@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { concatBytes, toUtf8 } from './bytes.ts';
+import { concatBytes, equalBytes, toUtf8 } from './bytes.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { checkName } from './names.ts';
 
@@ -20,6 +20,8 @@ export interface RegistrationStatement {
     /** MLS signature keys (Ed25519, 32 bytes each) that leaves of this device may carry. */
     readonly signatureKeys: readonly Uint8Array[];
   };
+  /** Ed25519, 32 bytes: its holder can add and revoke devices when every device is lost. */
+  readonly recoveryKey?: Uint8Array;
   /** Client time, milliseconds since 1970. */
   readonly time: number;
   /** 16 random bytes: two registrations never have one id. */
@@ -33,19 +35,26 @@ export const DEVICE_LABEL_MAX_CHARACTERS = 64;
 export const SIGNATURE_KEYS_MAX = 16;
 
 const key = z.instanceof(Uint8Array).refine((bytes) => bytes.length === KEY_BYTES, 'a key has 32 bytes');
+export const statementName = z.string().refine((name) => {
+  const check = checkName(name);
+  return check.ok && check.name === name;
+}, 'a name has 1–32 letters, digits, ".", "_" or "-", in NFKC');
+export const statementDevice = z
+  .strictObject({
+    key,
+    label: z.string().max(DEVICE_LABEL_MAX_CHARACTERS),
+    signatureKeys: z.array(key).min(1).max(SIGNATURE_KEYS_MAX),
+  })
+  .refine((device) => !device.signatureKeys.some((other) => equalBytes(other, device.key)), {
+    error: 'the device key cannot also be an MLS signature key',
+  });
 const statementSchema = z.strictObject({
   v: z.literal(1),
   type: z.literal('register'),
   domain: z.string().min(1).max(253),
-  name: z.string().refine((name) => {
-    const check = checkName(name);
-    return check.ok && check.name === name;
-  }, 'a name has 1–32 letters, digits, ".", "_" or "-", in NFKC'),
-  device: z.strictObject({
-    key,
-    label: z.string().max(DEVICE_LABEL_MAX_CHARACTERS),
-    signatureKeys: z.array(key).min(1).max(SIGNATURE_KEYS_MAX),
-  }),
+  name: statementName,
+  device: statementDevice,
+  recoveryKey: key.exactOptional(),
   time: z.int().nonnegative(),
   nonce: z.instanceof(Uint8Array).refine((bytes) => bytes.length === NONCE_BYTES, 'the nonce has 16 bytes'),
 });
@@ -71,10 +80,5 @@ export function parseRegistration(bytes: Uint8Array): RegistrationParse {
   }
   const parsed = statementSchema.safeParse(value);
   if (!parsed.success) return { ok: false, reason: z.prettifyError(parsed.error) };
-  const statement = parsed.data;
-  const deviceKey = statement.device.key.join();
-  if (statement.device.signatureKeys.some((other) => other.join() === deviceKey)) {
-    return { ok: false, reason: 'the device key cannot also be an MLS signature key' };
-  }
-  return { ok: true, statement };
+  return { ok: true, statement: parsed.data };
 }
