@@ -1,0 +1,95 @@
+import { type ClientState, encodeMlsMessage } from 'ts-mls';
+import { equalBytes, fromBase64 } from '../../wire/bytes.ts';
+import { KEY_PACKAGE_LIFETIME_MAX_MS } from '../config.ts';
+import { MlsError } from '../errors.ts';
+import { checkKeyPackage } from '../key-package-check.ts';
+import type { Suite } from '../suite.ts';
+import { memberAt, membersIn } from './state.ts';
+
+/** Somebody who will be in the group after the commit. */
+export interface Present {
+  readonly identity: string;
+  readonly signatureKey: Uint8Array;
+}
+
+/** The pending proposals that a commit will refer to, valid together. */
+export interface PendingPlan {
+  readonly unapplied: ClientState['unappliedProposals'];
+  /** References of those that are left out. */
+  readonly dropped: readonly Uint8Array[];
+  /** Leaves that they remove. */
+  readonly removes: ReadonlySet<number>;
+  /** Who is in the group once the removes (ours, too) and their adds are applied. */
+  readonly present: readonly Present[];
+}
+
+/**
+ * Chooses among the pending proposals those that are valid together (RFC 9420 §12.2), first come first served. The
+ * library would refuse the whole commit for one that is not, and a group must not be stopped by whoever proposes two
+ * things at once. Removes come first, because they make room for what is added.
+ *
+ * @throws MlsError `own-leave-pending` when our own removal waits: a committer cannot remove itself
+ */
+export async function selectPending(
+  suite: Suite,
+  state: ClientState,
+  commit: { readonly now: number; readonly removes: readonly number[]; readonly replacesExtensions: boolean },
+): Promise<PendingPlan> {
+  const own = state.privatePath.leafIndex;
+  const entries = Object.entries(state.unappliedProposals);
+  const kept = new Set<string>();
+
+  const removes = new Set<number>();
+  for (const [ref, { proposal }] of entries) {
+    if (proposal.proposalType !== 'remove') continue;
+    const leaf = proposal.remove.removed;
+    if (leaf === own) throw new MlsError('own-leave-pending', 'our own removal waits, another member has to commit it');
+    if (removes.has(leaf) || memberAt(state.ratchetTree, leaf) === undefined) continue;
+    removes.add(leaf);
+    kept.add(ref);
+  }
+
+  const leaving = new Set([...removes, ...commit.removes]);
+  const present: Present[] = membersIn(state.ratchetTree).filter((member) => !leaving.has(member.leaf));
+  const updated = new Set<number>([own]);
+  let hasExtensions = commit.replacesExtensions;
+  for (const [ref, { proposal, senderLeafIndex }] of entries) {
+    if (proposal.proposalType === 'update') {
+      if (senderLeafIndex === undefined || leaving.has(senderLeafIndex) || updated.has(senderLeafIndex)) continue;
+      updated.add(senderLeafIndex);
+      kept.add(ref);
+    } else if (proposal.proposalType === 'add') {
+      const { keyPackage } = proposal.add;
+      const bytes = encodeMlsMessage({ version: 'mls10', wireformat: 'mls_key_package', keyPackage });
+      const planned = await planAdd(suite, bytes, present, commit.now);
+      if ('refusal' in planned) continue;
+      present.push(planned);
+      kept.add(ref);
+    } else if (proposal.proposalType === 'group_context_extensions' && !hasExtensions) {
+      hasExtensions = true;
+      kept.add(ref);
+    }
+  }
+  return {
+    unapplied: Object.fromEntries(entries.filter(([ref]) => kept.has(ref))),
+    dropped: entries.filter(([ref]) => !kept.has(ref)).map(([ref]) => fromBase64(ref)!),
+    removes,
+    present,
+  };
+}
+
+/** Whether a key package may be added beside those who will be in the group (RFC 9420 §12.1.1, D10). */
+export async function planAdd(
+  suite: Suite,
+  bytes: Uint8Array,
+  present: readonly Present[],
+  now: number,
+): Promise<Present | { readonly refusal: string }> {
+  const check = await checkKeyPackage(suite, bytes, { now, maxLifetimeMs: KEY_PACKAGE_LIFETIME_MAX_MS });
+  if (check.kind === 'refused') return { refusal: check.reason };
+  const { identity, signatureKey } = check;
+  const isPresent = present.some(
+    (member) => member.identity === identity || equalBytes(member.signatureKey, signatureKey),
+  );
+  return isPresent ? { refusal: 'already a member' } : { identity, signatureKey };
+}

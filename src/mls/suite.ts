@@ -1,0 +1,33 @@
+import type { CiphersuiteImpl } from 'ts-mls';
+import { MlsError } from './errors.ts';
+
+/**
+ * The cryptography of one cipher suite. Every operation of this folder takes one as its first argument, so that the
+ * same code runs over node:crypto here and over WebCrypto in a browser.
+ */
+export type Suite = CiphersuiteImpl;
+
+/** MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519, the suite of RFC 9420 that everybody implements (§17.1). */
+export const BASE_SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519';
+
+/** Suites that differ in their AEAD only; all keys of both have 32 bytes. */
+export const SUITE_IDS = {
+  MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519: 1,
+  MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519: 3,
+} as const;
+
+/** The suites a group may have. */
+export type SuiteName = keyof typeof SUITE_IDS;
+
+/** Length of every public key (HPKE and signature) of the suites above, in bytes. */
+export const PUBLIC_KEY_BYTES = 32;
+
+export function isSuiteName(name: string): name is SuiteName {
+  return Object.hasOwn(SUITE_IDS, name);
+}
+
+/** @throws MlsError `unknown-suite` */
+export function suiteNameOf(suite: Suite): SuiteName {
+  if (!isSuiteName(suite.name)) throw new MlsError('unknown-suite', `cipher suite ${suite.name} is not supported`);
+  return suite.name;
+}
