@@ -10,7 +10,7 @@ export function bytesSchema(options: { min?: number; max?: number; about: string
     .preprocess(
       (value) => (typeof value === 'string' ? (fromBase64Url(value) ?? value) : value),
       z
-        .instanceof(Uint8Array, { error: 'bytes are a CBOR byte string, or base64url without padding in JSON' })
+        .custom<Uint8Array>((value) => value instanceof Uint8Array, 'a CBOR byte string, or base64url without padding')
         .refine((bytes) => bytes.length >= min && bytes.length <= max, `has ${min}–${max} bytes`),
     )
     .meta({ type: 'string', contentEncoding: 'base64url', description: about });

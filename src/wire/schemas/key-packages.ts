@@ -29,7 +29,7 @@ export const claimResultSchema = z.object({
   device: deviceIdSchema.optional(),
   keyPackage: mlsMessage('KeyPackage').optional(),
   lastResort: z.boolean().optional(),
-  problem: z.enum(['exhausted', 'not-found']).optional(),
+  problem: z.enum(['exhausted', 'not-found', 'rate-limited']).optional(),
 });
 export const claimResponse = z.object({ results: z.array(claimResultSchema) });
 export type ClaimResult = z.infer<typeof claimResultSchema>;

@@ -1,0 +1,210 @@
+import {
+  connect,
+  credsAuthenticator,
+  Events,
+  type Msg,
+  type NatsConnection,
+  type QueuedIterator,
+  type Status,
+  tokenAuthenticator,
+} from 'nats';
+import { type Backoff, backoffMs, wait } from './backoff.ts';
+import { LogError, messageOf } from './errors.ts';
+
+export interface ConnectionOptions {
+  readonly servers: readonly string[];
+  readonly token?: string | undefined;
+  /** The text of a NATS credentials file. */
+  readonly credentials?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type ConnectionState = 'connected' | 'disconnected' | 'closed';
+
+/** What JetStream answers when it does not do something. Codes are its contract; the text is for people. */
+export interface ApiFailure {
+  readonly code: number;
+  readonly errCode: number;
+  readonly description: string;
+}
+
+export type ApiAnswer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: ApiFailure };
+
+const SERVICE_UNAVAILABLE = 503;
+
+/** A failure nobody expected there, as an error: `unavailable` while the server is coming up, else `rejected`. */
+export function failureError(doing: string, failure: ApiFailure): LogError {
+  const code = failure.code === SERVICE_UNAVAILABLE ? 'unavailable' : 'rejected';
+  return new LogError(code, `the log refused to ${doing} (${failure.errCode}): ${failure.description}`);
+}
+
+/** The NATS connection that everything in this folder shares. It reconnects by itself, for ever. */
+export interface LogConnection extends AsyncDisposable {
+  readonly nats: NatsConnection;
+  readonly state: ConnectionState;
+  readonly serverVersion: string;
+  readonly maxPayloadBytes: number;
+  /** Called at every change; returns what ends the subscription. */
+  onChange(listener: (state: ConnectionState) => void): () => void;
+  /** Settles when connected. @throws LogError `unavailable` after `timeoutMs`, `closed`, `aborted`. */
+  whenConnected(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  /** One JetStream API request. @throws LogError `unavailable` when nobody answers in time. */
+  api<T>(operation: string, body?: unknown): Promise<ApiAnswer<T>>;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const API_TIMEOUT_MS = 5_000;
+const FIRST_ANSWER_TIMEOUT_MS = 60_000;
+const FIRST_ANSWER: Backoff = { firstMs: 20, maxMs: 1_000 };
+/** Between dials: the library asks anew at every turn of its loop, so it gets a constant with jitter. */
+const RECONNECT: Backoff = { firstMs: 100, maxMs: 100 };
+const PING_INTERVAL_MS = 10_000;
+const PINGS_OUT_MAX = 2;
+
+/**
+ * Connects, and settles when JetStream answers.
+ *
+ * @throws LogError `unavailable` when no server is reached or JetStream does not answer, `aborted`.
+ */
+export async function openConnection(options: ConnectionOptions): Promise<LogConnection> {
+  const nats = await dial(options, () => backoffMs(RECONNECT, 0));
+  const listeners = new Set<(state: ConnectionState) => void>();
+  let state: ConnectionState = 'connected';
+  const change = (next: ConnectionState): void => {
+    if (state === next || state === 'closed') return;
+    state = next;
+    for (const listener of [...listeners]) listener(next);
+  };
+  const watching = watchStatus(nats, change);
+
+  const onChange = (listener: (state: ConnectionState) => void): (() => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  const api = async <T>(operation: string, body?: unknown): Promise<ApiAnswer<T>> => {
+    const payload = body === undefined ? '' : JSON.stringify(body);
+    let answer: Msg;
+    try {
+      answer = await nats.request(`$JS.API.${operation}`, payload, { timeout: API_TIMEOUT_MS });
+    } catch (cause) {
+      if (state === 'closed') throw new LogError('closed', 'the connection to the log is closed', { cause });
+      throw new LogError('unavailable', `the log did not answer: ${messageOf(cause)}`, { cause });
+    }
+    const parsed = answer.json<T & { error?: { code: number; err_code?: number; description?: string } }>();
+    if (parsed.error === undefined) return { ok: true, value: parsed };
+    const { code, err_code: errCode = 0, description = '' } = parsed.error;
+    return { ok: false, failure: { code, errCode, description } };
+  };
+  const close = async (): Promise<void> => {
+    await nats.close();
+    await watching;
+  };
+  const connection: LogConnection = {
+    nats,
+    get state() {
+      return state;
+    },
+    get serverVersion() {
+      return nats.info?.version ?? 'unknown';
+    },
+    get maxPayloadBytes() {
+      return nats.info?.max_payload ?? 0;
+    },
+    onChange,
+    whenConnected: (timeoutMs, signal) => whenConnected(connection, timeoutMs, signal),
+    api,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+  try {
+    await firstAnswer(connection, options.signal);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return connection;
+}
+
+async function watchStatus(nats: NatsConnection, change: (next: ConnectionState) => void): Promise<void> {
+  // What status() returns has a stop() that its type does not show; without it this loop would outlive the connection.
+  const statuses = nats.status() as QueuedIterator<Status>;
+  const ended = nats.closed().then(() => {
+    change('closed');
+    statuses.stop();
+  });
+  for await (const status of statuses) {
+    if (status.type === Events.Disconnect) change('disconnected');
+    if (status.type === Events.Reconnect) change('connected');
+  }
+  await ended;
+}
+
+async function dial(options: ConnectionOptions, reconnectDelayHandler: () => number): Promise<NatsConnection> {
+  const authenticator =
+    options.credentials !== undefined
+      ? credsAuthenticator(new TextEncoder().encode(options.credentials))
+      : options.token !== undefined
+        ? tokenAuthenticator(options.token)
+        : undefined;
+  try {
+    return await connect({
+      servers: [...options.servers],
+      name: 'mlsd',
+      timeout: CONNECT_TIMEOUT_MS,
+      maxReconnectAttempts: -1,
+      reconnectDelayHandler,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: PINGS_OUT_MAX,
+      noAsyncTraces: true,
+      // A server that restarts may refuse once while it reads its configuration; giving up for ever would be worse.
+      ignoreAuthErrorAbort: true,
+      ...(authenticator === undefined ? {} : { authenticator }),
+    });
+  } catch (cause) {
+    throw new LogError('unavailable', `no connection to ${options.servers.join(', ')}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** A server that has just started listens before JetStream answers. */
+async function firstAnswer(connection: LogConnection, signal: AbortSignal | undefined): Promise<void> {
+  const deadline = performance.now() + FIRST_ANSWER_TIMEOUT_MS;
+  for (let attempt = 0; ; attempt += 1) {
+    let reason: string;
+    try {
+      const answer = await connection.api('INFO');
+      if (answer.ok) return;
+      reason = answer.failure.description;
+    } catch (error) {
+      if (!(error instanceof LogError && error.retryable)) throw error;
+      reason = error.message;
+    }
+    if (performance.now() > deadline) throw new LogError('unavailable', `JetStream does not answer: ${reason}`);
+    await wait(backoffMs(FIRST_ANSWER, attempt), signal);
+  }
+}
+
+function whenConnected(connection: LogConnection, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  if (connection.state === 'connected') return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const settle = (error?: LogError): void => {
+      clearTimeout(timer);
+      unsubscribe();
+      signal?.removeEventListener('abort', onAbort);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onAbort = (): void => settle(new LogError('aborted', 'given up while waiting for the log'));
+    const onState = (state: ConnectionState): void => {
+      if (state === 'connected') settle();
+      if (state === 'closed') settle(new LogError('closed', 'the connection to the log is closed'));
+    };
+    const timer = setTimeout(() => settle(new LogError('unavailable', 'the log is not connected')), timeoutMs);
+    const unsubscribe = connection.onChange(onState);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    else onState(connection.state);
+  });
+}

@@ -1,0 +1,166 @@
+import { createInbox, type Msg, type NatsError } from 'nats';
+import { failureError, type LogConnection } from './connection.ts';
+import { STREAM_NAME } from './subjects.ts';
+
+export interface PulledMessage {
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+/** One consumer of the stream, for as long as it and the connection last. */
+export interface PullSession {
+  /**
+   * Settles with 1 to `most` messages, in stream order, as soon as there are any; with `undefined` when the session has
+   * ended (the signal fired, the connection broke, the consumer went away) and nothing is left in it.
+   */
+  take(most: number): Promise<readonly PulledMessage[] | undefined>;
+  close(): void;
+}
+
+/** Larger than the largest event: a request that has no room for the next event would never be served. */
+const PULL_MAX_BYTES = 10 * 1024 * 1024;
+const PULL_MAX_MESSAGES = 100_000;
+/** Requests expire soon, because one that a restarted server forgot is noticed only then. */
+const PULL_EXPIRES_MS = 2_000;
+const SILENCE_MAX_MS = PULL_EXPIRES_MS + 1_000;
+/** Two requests under way leave no pause between one and the next. */
+const PULLS_OUT = 2;
+/** Nothing more is asked for while this much waits to be taken. */
+const BUFFER_MAX_BYTES = 8 * 1024 * 1024;
+const NS_PER_MS = 1_000_000;
+/** The server forgets a consumer nobody pulls from. */
+const INACTIVE_NS = 30_000 * NS_PER_MS;
+const NO_RESPONDERS = 503;
+/** Ends of requests that say nothing is wrong: expired, or no more room in it. */
+const REQUEST_TIMEOUT = 408;
+const REQUEST_ENDED = 409;
+
+/** @throws LogError `unavailable`, `rejected`. */
+export async function openPullSession(
+  connection: LogConnection,
+  firstSequence: number,
+  signal?: AbortSignal,
+): Promise<PullSession> {
+  const consumer = await createConsumer(connection, firstSequence);
+  const { nats } = connection;
+  const inbox = createInbox();
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${STREAM_NAME}.${consumer}`;
+  const pullRequest = JSON.stringify({
+    batch: PULL_MAX_MESSAGES,
+    max_bytes: PULL_MAX_BYTES,
+    expires: PULL_EXPIRES_MS * NS_PER_MS,
+  });
+  let buffer: PulledMessage[] = [];
+  let bufferedBytes = 0;
+  let pullsOut = 0;
+  let servedSinceEnd = true;
+  let heardAt = performance.now();
+  let ended = false;
+  let wake: (() => void) | undefined;
+
+  const notify = (): void => {
+    wake?.();
+    wake = undefined;
+  };
+  const end = (): void => {
+    ended = true;
+    notify();
+  };
+  const pull = (): void => {
+    while (!ended && pullsOut < PULLS_OUT && bufferedBytes < BUFFER_MAX_BYTES) {
+      pullsOut += 1;
+      nats.publish(pullSubject, pullRequest, { reply: inbox });
+    }
+  };
+  const onStatus = (code: number): void => {
+    pullsOut = Math.max(0, pullsOut - 1);
+    // A request that ends early without having been served is refused by a consumer that is gone or going.
+    if (code === NO_RESPONDERS || (code === REQUEST_ENDED && !servedSinceEnd)) end();
+    else if (code === REQUEST_TIMEOUT || code === REQUEST_ENDED) pull();
+    else end();
+    servedSinceEnd = code === REQUEST_TIMEOUT;
+  };
+  const onMessage = (error: NatsError | null, message: Msg): void => {
+    if (ended) return;
+    if (error !== null) {
+      end();
+      return;
+    }
+    heardAt = performance.now();
+    const status = message.data.length === 0 ? message.headers?.code : undefined;
+    if (status !== undefined && status !== 0) {
+      onStatus(status);
+      return;
+    }
+    servedSinceEnd = true;
+    const bytes = message.data;
+    buffer.push({ sequence: streamSequence(message.reply ?? ''), bytes });
+    bufferedBytes += bytes.length;
+    notify();
+  };
+
+  const subscription = nats.subscribe(inbox, { callback: onMessage });
+  const unwatch = connection.onChange(end);
+  const watchdog = setInterval(() => {
+    if (pullsOut > 0 && performance.now() - heardAt > SILENCE_MAX_MS) end();
+  }, PULL_EXPIRES_MS / 2);
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted === true || connection.state !== 'connected') end();
+  pull();
+
+  return {
+    async take(most) {
+      if (buffer.length === 0) {
+        if (ended) return undefined;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (buffer.length === 0) return undefined;
+      const taken = buffer.length <= most ? buffer : buffer.slice(0, most);
+      buffer = buffer.length <= most ? [] : buffer.slice(most);
+      for (const { bytes } of taken) bufferedBytes -= bytes.length;
+      if (pullsOut === 0) heardAt = performance.now();
+      pull();
+      return taken;
+    },
+    close() {
+      ended = true;
+      clearInterval(watchdog);
+      unwatch();
+      signal?.removeEventListener('abort', end);
+      subscription.unsubscribe();
+      notify();
+    },
+  };
+}
+
+async function createConsumer(connection: LogConnection, firstSequence: number): Promise<string> {
+  const answer = await connection.api<{ name: string }>(`CONSUMER.CREATE.${STREAM_NAME}`, {
+    stream_name: STREAM_NAME,
+    config: {
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: firstSequence,
+      ack_policy: 'none',
+      replay_policy: 'instant',
+      max_deliver: -1,
+      num_replicas: 1,
+      mem_storage: true,
+      inactive_threshold: INACTIVE_NS,
+    },
+  });
+  if (!answer.ok) throw failureError('read the log', answer.failure);
+  return answer.value.name;
+}
+
+/**
+ * The stream sequence in a delivered message's reply subject, `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…`,
+ * with two more tokens after `ACK` (domain, account) on servers that use the longer form. 0 for any other subject: no
+ * event stands there, so that the reader sees a gap.
+ */
+export function streamSequence(reply: string): number {
+  const tokens = reply.split('.');
+  const sequence = Number(tokens[tokens.length >= 11 ? 7 : 5]);
+  const readable = reply.startsWith('$JS.ACK.') && tokens.length >= 9 && Number.isSafeInteger(sequence);
+  return readable && sequence > 0 ? sequence : 0;
+}
