@@ -28,7 +28,7 @@ export type AppendResult =
   | { readonly kind: 'conflict'; readonly lastSequence: number };
 
 /** How long an append goes on trying, over lost answers and restarts of the server, before it is `unavailable`. */
-export const APPEND_BUDGET_MS = 10_000;
+const APPEND_BUDGET_MS = 10_000;
 const RETRY: Backoff = { firstMs: 20, maxMs: 500 };
 
 /** JetStream's codes. 10164 comes from busy clusters only, without a number. */

@@ -86,13 +86,10 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
   };
   const api = async <T>(operation: string, body?: unknown): Promise<ApiAnswer<T>> => {
     const payload = body === undefined ? '' : JSON.stringify(body);
-    let answer: Msg;
-    try {
-      answer = await nats.request(`$JS.API.${operation}`, payload, { timeout: API_TIMEOUT_MS });
-    } catch (cause) {
-      if (state === 'closed') throw new LogError('closed', 'the connection to the log is closed', { cause });
-      throw new LogError('unavailable', `the log did not answer: ${messageOf(cause)}`, { cause });
-    }
+    const answer = await untilDisconnected(
+      nats.request(`$JS.API.${operation}`, payload, { timeout: API_TIMEOUT_MS }),
+      connection,
+    );
     const parsed = answer.json<T & { error?: { code: number; err_code?: number; description?: string } }>();
     if (parsed.error === undefined) return { ok: true, value: parsed };
     const { code, err_code: errCode = 0, description = '' } = parsed.error;
@@ -140,6 +137,23 @@ async function watchStatus(nats: NatsConnection, change: (next: ConnectionState)
     if (status.type === Events.Reconnect) change('connected');
   }
   await ended;
+}
+
+/** The library lets a request run into its timeout when the connection breaks; nobody has to wait that long. */
+function untilDisconnected(request: Promise<Msg>, connection: LogConnection): Promise<Msg> {
+  return new Promise((resolve, reject) => {
+    const look = (state: ConnectionState): void => {
+      if (state === 'closed') reject(new LogError('closed', 'the connection to the log is closed'));
+      if (state === 'disconnected') reject(new LogError('unavailable', 'the log is not connected'));
+    };
+    const unwatch = connection.onChange(look);
+    look(connection.state);
+    request
+      .then(resolve, (cause: unknown) => {
+        reject(new LogError('unavailable', `the log did not answer: ${messageOf(cause)}`, { cause }));
+      })
+      .finally(unwatch);
+  });
 }
 
 async function dial(options: ConnectionOptions, reconnectDelayHandler: () => number): Promise<NatsConnection> {

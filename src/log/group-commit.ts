@@ -37,8 +37,8 @@ export interface GroupCommit {
 }
 
 /** A page's worth of ciphertext: large enough that one sync serves hundreds, small enough to decode in a few ms. */
-export const EVENT_MAX_BYTES = 1024 * 1024;
-export const EVENT_MAX_MESSAGES = 2_000;
+const EVENT_MAX_BYTES = 1024 * 1024;
+const EVENT_MAX_MESSAGES = 2_000;
 const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 const MESSAGE_OVERHEAD_BYTES = 64;
 const EVENT_ID_BYTES = 16;

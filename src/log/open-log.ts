@@ -46,7 +46,7 @@ export interface OpenLogOptions {
 }
 
 /** What an acknowledged append has been through. */
-export type Durability = 'every-write' | 'every-two-minutes' | 'unknown';
+type Durability = 'every-write' | 'every-two-minutes' | 'unknown';
 
 export interface LogDescription {
   readonly stream: string;

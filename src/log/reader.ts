@@ -54,14 +54,20 @@ const HOLE_TRIES = 3;
 /**
  * Checks the checkpoint against the log and prepares reading after it.
  *
- * @throws LogError as iterating does, and `unavailable` when the log cannot be asked.
+ * @throws LogError as iterating does; `unavailable` when the log cannot be asked for half a minute; `aborted`.
  */
 export async function openReader(connection: LogConnection, options: ReaderOptions): Promise<LogReader> {
-  const state = await checkCheckpoint(connection, options.checkpoint);
-  return {
-    tail: state.lastSequence,
-    [Symbol.asyncIterator]: () => readFrom(connection, options),
-  };
+  const deadline = performance.now() + CONNECTION_WAIT_MS;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await connection.whenConnected(Math.max(1, deadline - performance.now()), options.signal);
+      const { lastSequence } = await checkCheckpoint(connection, options.checkpoint);
+      return { tail: lastSequence, [Symbol.asyncIterator]: () => readFrom(connection, options) };
+    } catch (error) {
+      if (!(error instanceof LogError && error.retryable) || performance.now() > deadline) throw error;
+      await wait(backoffMs(RETRY, attempt), options.signal);
+    }
+  }
 }
 
 /** @throws LogError `rolled-back`, `incarnation-changed`, `log-missing`. */

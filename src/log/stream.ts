@@ -124,13 +124,18 @@ function checked(connection: LogConnection, info: StreamInfo): StreamState {
   return stateOf(info);
 }
 
+/** Whether comparisons on a replicated stream are known to hold on this version of nats-server. */
+export function isTestedWithReplicas(serverVersion: string): boolean {
+  const version = parseVersion(serverVersion);
+  if (version === undefined) return false;
+  return REPLICATED_SINCE.some(
+    (least) => least.major === version.major && least.minor === version.minor && isAtLeast(version, least),
+  );
+}
+
 function checkReplicas(connection: LogConnection, replicas: number): void {
   if (replicas === 1) return;
-  const version = parseVersion(connection.serverVersion);
-  const tested =
-    version !== undefined &&
-    REPLICATED_SINCE.some((least) => least.minor === version.minor && isAtLeast(version, least));
-  if (tested) return;
+  if (isTestedWithReplicas(connection.serverVersion)) return;
   const versions = REPLICATED_SINCE.map(formatVersion).join(' and ');
   throw new LogError(
     'replicas-refused',

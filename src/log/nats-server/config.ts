@@ -1,7 +1,7 @@
 import { isAtLeast, type ServerVersion, SYNC_ALWAYS_SINCE } from './version.ts';
 
 /** The largest event the embedded server takes: a commit bundle of 8 MiB with its envelope and headers. */
-export const EMBEDDED_MAX_PAYLOAD_BYTES = 8 * 1024 * 1024 + 512 * 1024;
+const EMBEDDED_MAX_PAYLOAD_BYTES = 8 * 1024 * 1024 + 512 * 1024;
 
 export interface ServerConfig {
   readonly version: ServerVersion;

@@ -64,7 +64,8 @@ export async function findNatsServer(places: SearchPlaces = searchPlaces()): Pro
     if (isAtLeast(binary.version, SYNC_ALWAYS_SINCE)) return binary;
     if (isAtLeast(binary.version, OLDEST_USABLE)) older.push(binary);
   }
-  const [best] = older.sort((a, b) => compareVersions(b.version, a.version));
+  // Of equal ones the cached copy: that it is there says that nothing better could be had.
+  const [best] = older.reverse().sort((a, b) => compareVersions(b.version, a.version));
   if (best !== undefined) return best;
   throw new LogError(
     'server-not-found',

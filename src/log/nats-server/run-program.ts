@@ -23,6 +23,9 @@ export async function runProgram(program: string, args: readonly string[], optio
   try {
     return (await running).stdout;
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new Error(`there is no ${program} on this machine`, { cause });
+    }
     const stderr = (cause as { stderr?: unknown }).stderr;
     const said = typeof stderr === 'string' ? stderr.trim().split('\n').at(-1) : undefined;
     throw new Error(said === undefined || said === '' ? `${program} failed` : said, { cause });

@@ -1,0 +1,86 @@
+import type { CommitAccepted, LogEvent, MessageBatch, ProposalReceived } from '../../src/log/events.ts';
+import type { AccountId, ClientId, DeviceId } from '../../src/wire/ids.ts';
+
+const ACCOUNT = 'a'.repeat(32) as AccountId;
+const DEVICE = 'd'.repeat(32) as DeviceId;
+const TIME = 1_760_000_000_000;
+
+const requested = {
+  v: 1,
+  time: TIME,
+  account: ACCOUNT,
+  device: DEVICE,
+  requestId: 'request-0000000001' as ClientId,
+  requestDigest: new Uint8Array(32).fill(9),
+} as const;
+
+export function groupOf(number: number): Uint8Array {
+  const group = new Uint8Array(16);
+  new DataView(group.buffer).setUint32(12, number);
+  return group;
+}
+
+export function commit(id: string, group: Uint8Array, epoch = 0, bytes = 8): CommitAccepted {
+  const payload = new Uint8Array(bytes).fill(7);
+  return { ...requested, id, type: 'commit-accepted', group, epoch, commit: payload, groupInfo: Uint8Array.of(1) };
+}
+
+export function proposal(id: string, group: Uint8Array): ProposalReceived {
+  return { ...requested, id, type: 'proposal-received', group, epoch: 0, proposal: Uint8Array.of(2) };
+}
+
+export function batchOf(group: Uint8Array, ids: readonly string[], bytes = 16): MessageBatch {
+  const message = new Uint8Array(bytes).fill(5);
+  return {
+    group,
+    account: ACCOUNT,
+    device: DEVICE,
+    time: TIME,
+    messages: ids.map((id) => [id as ClientId, 1, message]),
+  };
+}
+
+/** One event of every type, with nothing random in it. */
+export const EXAMPLES: readonly LogEvent[] = [
+  {
+    ...requested,
+    id: 'event-account-registered',
+    type: 'account-registered',
+    name: 'Alice',
+    statement: Uint8Array.of(1, 2, 3),
+    signature: new Uint8Array(64).fill(4),
+    keyPackages: [{ ref: Uint8Array.of(5), keyPackage: Uint8Array.of(6, 7), lastResort: true, notAfter: TIME + 1 }],
+  },
+  {
+    ...requested,
+    id: 'event-key-packages-published',
+    type: 'key-packages-published',
+    keyPackages: [{ ref: Uint8Array.of(5), keyPackage: Uint8Array.of(6, 7), lastResort: false, notAfter: TIME + 1 }],
+  },
+  {
+    ...requested,
+    id: 'event-key-packages-claimed',
+    type: 'key-packages-claimed',
+    owner: 'b'.repeat(32) as AccountId,
+    group: groupOf(1),
+    refs: [Uint8Array.of(5), Uint8Array.of(8)],
+  },
+  {
+    ...requested,
+    id: 'event-group-created',
+    type: 'group-created',
+    group: groupOf(1),
+    name: 'tea',
+    groupInfo: Uint8Array.of(9),
+  },
+  { ...commit('event-commit-accepted', groupOf(1), 3), welcome: Uint8Array.of(10, 11) },
+  proposal('event-proposal-received', groupOf(1)),
+  {
+    v: 1,
+    id: 'event-messages-sent',
+    time: TIME,
+    type: 'messages-sent',
+    batches: [batchOf(groupOf(1), ['message-000000001'])],
+  },
+  { v: 1, id: 'event-log-started', time: TIME, type: 'log-started', incarnation: 'first', domain: 'chat.example' },
+];
