@@ -69,7 +69,8 @@ export interface RequestOutcome {
         readonly head: Uint8Array;
         readonly epoch: number;
       }
-    | { readonly kind: 'done' }
+    /** `refs`: of the key packages the event stored or took. */
+    | { readonly kind: 'done'; readonly refs?: readonly Uint8Array[] }
     /** The fold found it overtaken: another event came first. */
     | { readonly kind: 'dropped'; readonly problem: ProblemCode; readonly detail: string };
 }
@@ -134,9 +135,13 @@ export interface ReadModel {
   hasKeyPackage(ref: Uint8Array): boolean;
   /** For each device of the account the package the next claim takes; unexpired at `now` (ms). */
   claimCandidates(account: AccountId, now: number): readonly ClaimCandidate[];
-  /** The group a claimed package was claimed for. */
+  /**
+   * The group a claimed package was claimed for, and the device it is of. A last-resort package can be claimed for several
+   * groups: with `group` it is that claim, without it the newest.
+   */
   claimOf(
     ref: Uint8Array,
+    group?: GroupId,
   ): { readonly group: GroupId; readonly device: DeviceId; readonly keyPackage: Uint8Array } | undefined;
 
   group(id: GroupId): GroupView | undefined;

@@ -1,0 +1,172 @@
+import type { DeviceId } from '../../wire/ids.ts';
+import type { GroupState } from './group-state.ts';
+import { TABLE } from './keys.ts';
+import {
+  encodeRun,
+  findInRun,
+  messageIdKey,
+  messageSingles,
+  type Run,
+  runFor,
+  type Sender,
+  senderId,
+} from './message-ids.ts';
+import { deviceNumbers, type GroupHead, groupHeads } from './rows.ts';
+import type { Table } from './table.ts';
+
+/** How many numbers the fold has given out. */
+export interface Counters {
+  readonly groups: number;
+  readonly devices: number;
+}
+
+/** Tables as a reducer sees them. Rows are immutable. */
+export interface RowSource {
+  get<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined;
+  head(group: number): GroupHead | undefined;
+  /** The greatest id this sender has placed. */
+  lastMessageId(sender: Sender): string | undefined;
+  /** The only run that may hold an id which is not greater than the last one. */
+  messageRun(sender: Sender, id: string): Run | undefined;
+  readonly counters: Counters;
+  /** Of the newest `log-started`; empty before the first. */
+  readonly incarnation: string;
+}
+
+/** One put, or one removal when there is no value. */
+export type Write = readonly [key: Uint8Array, value: Uint8Array | undefined];
+
+/** A row that a draft changed: `row` is absent when it removed it. */
+export interface ChangedRow {
+  readonly table: Table<never, unknown>;
+  readonly key: Uint8Array;
+  readonly row: unknown;
+}
+
+interface SenderIds {
+  last: string;
+  readonly runs: Run[];
+}
+
+/**
+ * What a batch of events changes, before any of it is written: a layer over the tables, or over a draft that is being
+ * written. Reducers read and write here and nowhere else, so a batch that fails half way leaves nothing behind.
+ */
+export class Draft implements RowSource {
+  readonly rows = new Map<string, ChangedRow>();
+  readonly heads = new Map<number, GroupHead>();
+  readonly senders = new Map<string, SenderIds>();
+  readonly touchedGroups = new Map<number, GroupState>();
+  readonly touchedDevices = new Set<DeviceId>();
+  counters: Counters;
+  incarnation: string;
+  bytes = 0;
+  #appended: Write[] = [];
+  #parent: RowSource;
+
+  constructor(parent: RowSource) {
+    this.#parent = parent;
+    this.counters = parent.counters;
+    this.incarnation = parent.incarnation;
+  }
+
+  /** Goes on over the tables themselves, once the draft below is in them. */
+  rebase(parent: RowSource): void {
+    this.#parent = parent;
+  }
+
+  get<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
+    const changed = this.rows.get(rowId(table.key(key)));
+    return changed === undefined ? this.#parent.get(table, key) : (changed.row as Row | undefined);
+  }
+
+  put<Key, Row>(table: Table<Key, Row>, key: Key, row: Row): void {
+    this.#change(table, key, row);
+  }
+
+  remove<Key, Row>(table: Table<Key, Row>, key: Key): void {
+    this.#change(table, key, undefined);
+  }
+
+  /** A row that no reducer reads back. */
+  append(key: Uint8Array, value: Uint8Array): void {
+    this.#appended.push([key, value]);
+    this.bytes += value.length;
+  }
+
+  head(group: number): GroupHead | undefined {
+    return this.heads.get(group) ?? this.#parent.head(group);
+  }
+
+  setHead(state: GroupState, head: GroupHead): void {
+    this.heads.set(state.no, head);
+    this.touchedGroups.set(state.no, state);
+  }
+
+  newGroupNo(): number {
+    const groups = this.counters.groups + 1;
+    this.counters = { ...this.counters, groups };
+    return groups;
+  }
+
+  /** The device's number; it gets one when it is seen for the first time. */
+  deviceNo(id: DeviceId): number {
+    const known = this.get(deviceNumbers, id);
+    if (known !== undefined) return known;
+    const devices = this.counters.devices + 1;
+    this.counters = { ...this.counters, devices };
+    this.put(deviceNumbers, id, devices);
+    return devices;
+  }
+
+  lastMessageId(sender: Sender): string | undefined {
+    return this.senders.get(senderId(sender))?.last ?? this.#parent.lastMessageId(sender);
+  }
+
+  messageRun(sender: Sender, id: string): Run | undefined {
+    const mine = this.senders.get(senderId(sender))?.runs ?? [];
+    const below = this.#parent.messageRun(sender, id);
+    // Runs here are behind all runs below: the one below is the right one whenever there is one.
+    return below ?? runFor(mine, id);
+  }
+
+  /** Where a message with this id stands; for ids that are not greater than the sender's last one. */
+  messagePosition(sender: Sender, id: string): number | undefined {
+    const single = this.get(messageSingles, { ...sender, id });
+    if (single !== undefined) return single;
+    const run = this.messageRun(sender, id);
+    return run === undefined ? undefined : findInRun(run, id);
+  }
+
+  addRun(sender: Sender, run: Run): void {
+    const key = senderId(sender);
+    const last = run.at(-1)!.id;
+    const ids = this.senders.get(key);
+    if (ids === undefined) this.senders.set(key, { last, runs: [run] });
+    else {
+      ids.last = last;
+      ids.runs.push(run);
+    }
+    this.append(messageIdKey(TABLE.messageRun, sender, last), encodeRun(run));
+  }
+
+  /** Everything to write, encoded: from here on nothing is computed. */
+  seal(): Write[] {
+    const writes = this.#appended.slice();
+    for (const { table, key, row } of this.rows.values()) {
+      writes.push([key, row === undefined ? undefined : table.encode(row)]);
+    }
+    for (const [group, head] of this.heads) writes.push([groupHeads.key(group), groupHeads.encode(head)]);
+    return writes;
+  }
+
+  #change<Key, Row>(table: Table<Key, Row>, key: Key, row: Row | undefined): void {
+    const bytes = table.key(key);
+    this.rows.set(rowId(bytes), { table: table as unknown as Table<never, unknown>, key: bytes, row });
+  }
+}
+
+/** A row's key as a key of a map. */
+export function rowId(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+}

@@ -1,0 +1,34 @@
+import { parseIdentity } from '../../mls/identity.ts';
+import type { GroupRoles } from '../../mls/roles.ts';
+import type { Roster } from '../../mls/roster.ts';
+import type { DeviceId } from '../../wire/ids.ts';
+import type { MemberView } from '../read-model.ts';
+
+/** A group between two commits: what only a commit changes. */
+export interface GroupState {
+  /** Number of the group, given by the fold in the order of creation, from 1. */
+  readonly no: number;
+  /** MLS group_id. */
+  readonly id: Uint8Array;
+  readonly name?: string;
+  readonly epoch: number;
+  readonly roles: GroupRoles;
+  readonly roster: Roster;
+  /** By leaf index; blank leaves are `undefined`. */
+  readonly members: readonly (MemberView | undefined)[];
+  /** The leaf of each device. */
+  readonly leaves: ReadonlyMap<DeviceId, number>;
+}
+
+/** Adds what follows from the roster. Leaves whose identity is none of ours speak for nobody. */
+export function createGroupState(row: Omit<GroupState, 'members' | 'leaves'>): GroupState {
+  const leaves = new Map<DeviceId, number>();
+  const members = row.roster.map((leaf, index): MemberView | undefined => {
+    const identity = leaf === null ? undefined : parseIdentity(leaf.identity);
+    if (leaf === null || identity === undefined) return undefined;
+    leaves.set(identity.device, index);
+    const { account, device } = identity;
+    return { leaf: index, account, device, signatureKey: leaf.signatureKey };
+  });
+  return { ...row, members, leaves };
+}

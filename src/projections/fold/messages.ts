@@ -1,0 +1,88 @@
+import type { MessageBatch, MessagesSent } from '../../log/events.ts';
+import { EMPTY_HEAD } from '../../wire/entry.ts';
+import type { ClientId } from '../../wire/ids.ts';
+import { createChain } from './chain.ts';
+import { compareClientIds } from './client-id-order.ts';
+import type { Draft } from './draft.ts';
+import type { GroupState } from './group-state.ts';
+import { entryKey } from './keys.ts';
+import { messageMiddle, messageRowMaxBytes, writeMessageRow } from './message-encoder.ts';
+import { messageSingles, type Run, type Sender } from './message-ids.ts';
+import type { Place } from './place.ts';
+import { groups } from './rows.ts';
+import { useWelcome } from './trees.ts';
+
+/**
+ * One event, many messages, of any groups. A message is left out, without a trace, when its device has placed that id
+ * in the group before, is not a member now, or made it in an epoch that is too old or yet to come. Whoever sent it sees
+ * that from `messagePosition`.
+ */
+export function foldMessages(draft: Draft, event: MessagesSent, place: Place, pastEpochs: number): void {
+  for (const batch of event.batches) foldBatch(draft, batch, place, pastEpochs);
+}
+
+function foldBatch(draft: Draft, batch: MessageBatch, place: Place, pastEpochs: number): void {
+  const state = draft.get(groups, batch.group);
+  if (state === undefined || !state.leaves.has(batch.device)) return;
+  const sender: Sender = { group: state.no, device: draft.deviceNo(batch.device) };
+  const accepted = batch.messages.filter(([, epoch]) => epoch <= state.epoch && epoch >= state.epoch - pastEpochs);
+  if (accepted.length === 0) return;
+
+  const before = draft.head(state.no);
+  const writer = createWriter(batch, state, accepted, before?.hash ?? EMPTY_HEAD);
+  let position = before?.position ?? 0;
+  const last = draft.lastMessageId(sender);
+  const run = new Map<string, number>();
+  for (const message of accepted) {
+    const id = message[0];
+    const isLater = last === undefined || compareClientIds(last, id) < 0;
+    if (isLater ? run.has(id) : draft.messagePosition(sender, id) !== undefined) continue;
+    position += 1;
+    if (isLater) run.set(id, position);
+    else draft.put(messageSingles, { ...sender, id }, position);
+    draft.append(entryKey(state.no, position), writer.write(message, position, place));
+    place.index += 1;
+  }
+  if (run.size > 0) draft.addRun(sender, asRun(run));
+  if (position === (before?.position ?? 0)) return;
+  const { sequence, index } = place;
+  draft.setHead(state, { position, sequence, index: index - 1, hash: writer.head(), group: state.id });
+  useWelcome(draft, state.no, state.epoch, sender.device);
+}
+
+/** By id: ids made in one millisecond have no order of their own. */
+function asRun(positions: ReadonlyMap<string, number>): Run {
+  return Array.from(positions, ([id, position]) => ({ id, position })).sort((a, b) => compareClientIds(a.id, b.id));
+}
+
+/** Writes all rows of a batch into one buffer, each over the head of the one before. */
+function createWriter(
+  batch: MessageBatch,
+  state: GroupState,
+  messages: readonly (readonly [ClientId, number, Uint8Array])[],
+  head: Uint8Array,
+) {
+  const middles = new Map<number, Uint8Array>();
+  let size = 0;
+  for (const [id, epoch, payload] of messages) {
+    let middle = middles.get(epoch);
+    if (middle === undefined) {
+      middle = messageMiddle(batch.time, epoch, state.id, batch.device);
+      middles.set(epoch, middle);
+    }
+    size += messageRowMaxBytes(middle.length, id.length, payload.length);
+  }
+  const rows = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+  const chain = createChain(head);
+  let offset = 0;
+  return {
+    write([id, epoch, payload]: readonly [ClientId, number, Uint8Array], position: number, place: Place): Uint8Array {
+      const start = offset;
+      const { sequence, index } = place;
+      const middle = middles.get(epoch)!;
+      offset = writeMessageRow(rows, start, { id, middle, payload, position, sequence, index, chain });
+      return rows.subarray(start, offset);
+    },
+    head: () => chain.head(),
+  };
+}

@@ -1,0 +1,38 @@
+import type { CursorSeal } from '../cursor-seal.ts';
+import { requests } from '../fold/rows.ts';
+import type { Readiness, ReadModel } from '../read-model.ts';
+import type { SequenceWaiters } from '../sequence-waiters.ts';
+import type { Tables } from '../store/tables.ts';
+import type { Watchers } from '../watchers.ts';
+import { createAccountReads } from './accounts.ts';
+import { readEntriesFromEpoch, readEntryAt, readGroupLogPage } from './group-log.ts';
+import { createGroupReads } from './groups.ts';
+import { readSyncPage } from './sync-page.ts';
+
+/** The one face the tables show to the rest of the server. */
+export function createReadModel(parts: {
+  readonly tables: Tables;
+  readonly seal: CursorSeal;
+  readonly waiters: SequenceWaiters;
+  readonly watchers: Watchers;
+  readonly readiness: () => Readiness;
+}): ReadModel {
+  const { tables, seal, waiters, watchers, readiness } = parts;
+  return {
+    ...createAccountReads(tables),
+    ...createGroupReads(tables),
+    checkpoint: () => ({ incarnation: tables.standing.incarnation, sequence: tables.standing.sequence }),
+    readiness,
+    request: (eventId) => tables.get(requests, eventId),
+    entryAt: (group, position) => readEntryAt(tables, group, position),
+    entriesFromEpoch: (group, epoch, limits) => readEntriesFromEpoch(tables, group, epoch, limits),
+    syncPage: (device, cursor, limits) => readSyncPage(tables, seal, device, cursor, limits),
+    groupLogPage: (group, device, after, limits) => readGroupLogPage(tables, group, device, after, limits),
+    waitForSequence: (sequence, signal) => waiters.wait(sequence, signal),
+    sequenceOfCursor(cursor) {
+      const opened = seal.open(tables.standing.incarnation, cursor);
+      return opened.kind === 'order' ? opened.order.sequence : undefined;
+    },
+    watch: (device, wake) => watchers.watch(device, wake),
+  };
+}

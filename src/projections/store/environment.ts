@@ -1,0 +1,187 @@
+import { existsSync } from 'node:fs';
+import { mkdir, open as openFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { open, type RootDatabase } from 'lmdb';
+import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import { ProjectionError } from '../errors.ts';
+import { TABLE } from '../fold/keys.ts';
+
+/** What the tables stand on, written in the same transaction as they are. */
+export interface CheckpointRow {
+  /** Which fold made the tables; another one makes them anew. */
+  readonly contract: string;
+  readonly incarnation: string;
+  readonly sequence: number;
+  /** Id of the event at `sequence`: sequences are used again when a log goes back, ids are not. */
+  readonly eventId: string;
+  /** How many numbers were given out. */
+  readonly groups: number;
+  readonly devices: number;
+}
+
+/**
+ * Why tables that were there were thrown away: asked for; the process died while it opened them, which is what a damaged file
+ * does (it aborts inside C); they could not be read; a batch was written only in part; another fold made them.
+ */
+export type DiscardReason = 'asked' | 'interrupted-open' | 'damaged' | 'torn' | 'contract-changed';
+
+/** One LMDB environment. Nobody but this folder touches it. */
+export interface Environment {
+  readonly db: RootDatabase<Uint8Array, Uint8Array>;
+  /** Absent: the tables are empty. */
+  readonly checkpoint?: CheckpointRow;
+  readonly discarded?: DiscardReason;
+  /** The checkpoint of the tables that were thrown away because another fold made them. */
+  readonly formerCheckpoint?: CheckpointRow;
+  close(): Promise<void>;
+}
+
+const CHECKPOINT_KEY = Uint8Array.of(TABLE.meta, 1);
+const TORN_KEY = Uint8Array.of(TABLE.meta, 2);
+const MARKER = 'opening';
+/** In the first page, behind its header, in the byte order of every platform the library is built for. */
+const MAGIC = Buffer.from('dec0efbe', 'hex');
+const MAGIC_AT = 24;
+const FILES = ['data.mdb', 'lock.mdb'];
+/** Most the file can grow to. Only address space: nothing is taken before it is written. */
+const MAP_BYTES = 2 ** 40;
+/** Two pages of 4 KiB: entries of 1 KiB take 1.5 times their size instead of 2.1 times. */
+const PAGE_BYTES = 8192;
+
+/**
+ * Opens the tables in a folder, which is made when it is not there. Tables that cannot be used are thrown away: the log
+ * is the truth, they are folded anew.
+ *
+ * @throws ProjectionError `store-failed`
+ */
+export async function openEnvironment(options: {
+  readonly dir: string;
+  readonly contract: string;
+  readonly fresh?: boolean;
+}): Promise<Environment> {
+  const { dir, contract } = options;
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const existed = existsSync(join(dir, FILES[0]!));
+  let discarded: DiscardReason | undefined;
+  if (existsSync(join(dir, MARKER))) discarded = 'interrupted-open';
+  else if (options.fresh === true && existed) discarded = 'asked';
+  else if (existed && !(await startsLikeTables(dir))) discarded = 'damaged';
+  if (discarded !== undefined) await removeFiles(dir);
+
+  await writeFile(join(dir, MARKER), '');
+  let opened = await tryOpen(dir);
+  if (opened === undefined && discarded === undefined) {
+    discarded = 'damaged';
+    await removeFiles(dir);
+    opened = await tryOpen(dir);
+  }
+  if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be opened in ${dir}`);
+  const former = opened.checkpoint;
+  if (opened.torn || (former !== undefined && former.contract !== contract)) {
+    discarded = opened.torn ? 'torn' : 'contract-changed';
+    await opened.db.close();
+    await removeFiles(dir);
+    opened = await tryOpen(dir);
+    if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be made in ${dir}`);
+  }
+  await rm(join(dir, MARKER), { force: true });
+  const { db, checkpoint } = opened;
+  return {
+    db,
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(discarded === undefined ? {} : { discarded }),
+    ...(discarded === 'contract-changed' && former !== undefined ? { formerCheckpoint: former } : {}),
+    close: () => db.close(),
+  };
+}
+
+/**
+ * Writes a batch and its checkpoint in one transaction. Everything is computed before; should the library throw between
+ * two puts all the same, what it keeps of them is marked as torn, and the next start folds anew.
+ *
+ * @returns when the batch is committed and visible; the log is what is durable
+ * @throws ProjectionError `store-failed`
+ */
+export async function writeBatch(
+  db: RootDatabase<Uint8Array, Uint8Array>,
+  writes: readonly (readonly [key: Uint8Array, value: Uint8Array | undefined])[],
+  checkpoint: CheckpointRow,
+): Promise<void> {
+  const row = encodeCbor(checkpoint);
+  try {
+    await db.batch(() => {
+      put(db, TORN_KEY, row);
+      for (const [key, value] of writes) {
+        if (value === undefined) remove(db, key);
+        else put(db, key, value);
+      }
+      put(db, CHECKPOINT_KEY, row);
+      remove(db, TORN_KEY);
+    });
+  } catch (cause) {
+    throw new ProjectionError('store-failed', 'the tables could not be written', { cause });
+  }
+}
+
+/** The batch's own promise says whether it was committed; those of its parts would say the same. */
+function put(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array, value: Uint8Array): void {
+  void db.put(key, value);
+}
+
+function remove(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array): void {
+  void db.remove(key);
+}
+
+interface Opened {
+  readonly db: RootDatabase<Uint8Array, Uint8Array>;
+  readonly checkpoint?: CheckpointRow;
+  readonly torn: boolean;
+}
+
+/** `undefined` when the files are no tables: reported as `damaged`, and made anew. */
+async function tryOpen(path: string): Promise<Opened | undefined> {
+  let db: RootDatabase<Uint8Array, Uint8Array> | undefined;
+  try {
+    db = open({ path, encoding: 'binary', keyEncoding: 'binary', pageSize: PAGE_BYTES, mapSize: MAP_BYTES });
+    const row = db.getBinary(CHECKPOINT_KEY);
+    const torn = db.doesExist(TORN_KEY);
+    return row === undefined ? { db, torn } : { db, torn, checkpoint: decodeCbor(row) as CheckpointRow };
+  } catch {
+    await db?.close();
+    return undefined;
+  }
+}
+
+/** LMDB's own mark; opening a file without it ends the process, with one it may still be damaged further on. */
+async function startsLikeTables(dir: string): Promise<boolean> {
+  const file = await openFile(join(dir, FILES[0]!), 'r');
+  try {
+    const { buffer } = await file.read(Buffer.alloc(MAGIC_AT + MAGIC.length), 0, MAGIC_AT + MAGIC.length, 0);
+    return buffer.subarray(MAGIC_AT).equals(MAGIC);
+  } finally {
+    await file.close();
+  }
+}
+
+async function removeFiles(dir: string): Promise<void> {
+  for (const file of FILES) await rm(join(dir, file), { force: true });
+}
+
+/** Keys that say how the tables were written rather than what is in them. */
+export function isBookkeeping(key: Uint8Array): boolean {
+  return key[0] === TABLE.meta;
+}
+
+/**
+ * What the tables in a folder stand on, whichever fold made them; `undefined` when there are none that can be read. To be
+ * asked before anything has them open.
+ */
+export async function storedCheckpoint(dir: string): Promise<CheckpointRow | undefined> {
+  if (!existsSync(join(dir, FILES[0]!)) || existsSync(join(dir, MARKER))) return undefined;
+  if (!(await startsLikeTables(dir))) return undefined;
+  await writeFile(join(dir, MARKER), '');
+  const opened = await tryOpen(dir);
+  await rm(join(dir, MARKER), { force: true });
+  await opened?.db.close();
+  return opened?.checkpoint;
+}
