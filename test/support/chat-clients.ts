@@ -1,7 +1,11 @@
 import type { ChatClient, ChatEvent, HistoryLine } from '../../src/client/chat-client.ts';
 import { startOver } from '../../src/client/runner/start.ts';
-import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import type { ClientStore } from '../../src/client/store/client-store.ts';
+import { loadGroups } from '../../src/client/store/group-rows.ts';
+import { createMemoryStore } from '../../src/client/store/memory-store.ts';
+import { createMlsConfig } from '../../src/mls/config.ts';
+import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
+import { toHex } from '../../src/wire/bytes.ts';
 import { type Cursor, type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
 import type { FakeServer } from './fake-server.ts';
 import { until } from './until.ts';
@@ -20,6 +24,8 @@ export interface TestChatter {
   texts(group: GroupId): Promise<string[]>;
   lines(group?: GroupId): Promise<readonly HistoryLine[]>;
   waitForText(group: GroupId, text: string): Promise<void>;
+  /** Of the epoch as stored: equal for members that agree about everything up to it. */
+  epochAuthenticator(group: GroupId): Promise<string>;
 }
 
 export interface ChatterOptions {
@@ -27,7 +33,11 @@ export interface ChatterOptions {
   readonly random?: () => number;
 }
 
-export async function openChatter(server: FakeServer, name: string, options: ChatterOptions = {}): Promise<TestChatter> {
+export async function openChatter(
+  server: FakeServer,
+  name: string,
+  options: ChatterOptions = {},
+): Promise<TestChatter> {
   const rows = new Map<string, Uint8Array>();
   const start = async (): Promise<ChatClient> => {
     const store = options.store?.(rows) ?? createMemoryStore(rows);
@@ -62,6 +72,10 @@ export async function openChatter(server: FakeServer, name: string, options: Cha
         if (more.length < 100 || last === undefined) return lines;
         after = last;
       }
+    },
+    epochAuthenticator: async (group) => {
+      const stored = await loadGroups(createMemoryStore(rows), createMlsConfig({ validateCredential: () => true }));
+      return toHex(epochAuthenticatorOf(stored.find(({ id }) => id === group)!.mls!));
     },
     waitForText: async (group, text) => {
       await until(

@@ -35,7 +35,7 @@ export interface FakeChatClient extends ChatClient {
   readonly control: FakeControl;
 }
 
-export interface FakeControl {
+interface FakeControl {
   /** What was called that changes something, in order, as `name(arguments)`. */
   readonly calls: readonly string[];
   readonly closed: boolean;
@@ -103,7 +103,7 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
     const line: HistoryLine = { ...base, ...content };
     lines.push(line);
     emit({ type: 'line', line });
-    const counts = content.kind === 'message' && !content.own;
+    const counts = (content.kind === 'message' && !content.own) || content.kind === 'joined';
     update(id, { position, unread: status.unread + (counts ? 1 : 0) });
     return line;
   };

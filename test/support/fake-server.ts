@@ -3,25 +3,25 @@
  * can be told to lose answers, to refuse, or to be away. Calls take effect at once, in the order they are made.
  */
 import { createHash } from 'node:crypto';
-import { inspectMessage } from '../../src/mls/framing.ts';
+import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
+import { extractTree, inspectMessage } from '../../src/mls/framing.ts';
 import { type KnownProposal, summarizeCommit, summarizeProposal } from '../../src/mls/handshake.ts';
 import { parseIdentity } from '../../src/mls/identity.ts';
-import { extractTree } from '../../src/mls/framing.ts';
-import { foldRoster, type Roster, rosterOfGroupInfo } from '../../src/mls/roster.ts';
 import type { GroupRoles } from '../../src/mls/roles.ts';
+import { foldRoster, type Roster, rosterOfGroupInfo } from '../../src/mls/roster.ts';
 import { parseRegistration } from '../../src/wire/account-statement.ts';
 import { concatBytes, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
-import { CURSOR_BLOCK_BYTES, blockFromCursor, cursorFromBlock } from '../../src/wire/cursor.ts';
-import { EMPTY_HEAD, encodeEntry, type Entry, type GroupEntry, nextHead } from '../../src/wire/entry.ts';
+import { blockFromCursor, CURSOR_BLOCK_BYTES, cursorFromBlock } from '../../src/wire/cursor.ts';
+import { EMPTY_HEAD, type Entry, encodeEntry, type GroupEntry, nextHead } from '../../src/wire/entry.ts';
 import {
   type AccountId,
   accountIdOf,
   type Cursor,
   type DeviceId,
   deviceIdOf,
-  groupIdOf,
   type GroupId,
+  groupIdOf,
   type Position,
   type Sha256,
   START_CURSOR,
@@ -33,7 +33,6 @@ import { ProblemError } from '../../src/wire/problems.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
 import type { Accepted } from '../../src/wire/schemas/groups.ts';
 import type { ClaimResult } from '../../src/wire/schemas/key-packages.ts';
-import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 
 const sha256: Sha256 = (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest());
 export const FAKE_DOMAIN = 'chat.example';
@@ -56,7 +55,7 @@ interface FakeGroup {
   groupInfo: Uint8Array;
   trees: Map<number, Uint8Array>;
   proposals: KnownProposal[];
-  entries: { entry: GroupEntry; bytes: Uint8Array }[];
+  entries: { entry: GroupEntry; bytes: Uint8Array; head: Uint8Array }[];
 }
 
 type LogItem = { readonly readers: ReadonlySet<DeviceId>; readonly bytes: Uint8Array; readonly entry: Entry };
@@ -73,6 +72,8 @@ export interface FakeServer {
   cut(device?: DeviceId): () => void;
   /** The next such call of the device takes effect, but its answer is lost. */
   loseAnswer(device: DeviceId, method: keyof ServerApi): void;
+  /** The next messages of the device are answered as accepted, and never placed. */
+  swallowMessages(device: DeviceId): void;
   /** Looks at calls before they take effect; may throw. */
   intercept: ((device: DeviceId, method: string, args: readonly unknown[]) => void) | undefined;
   /** Rewrites pages as they leave: for servers that lie. */
@@ -95,6 +96,7 @@ export function createFakeServer(): FakeServer {
   const placed = new Map<string, number>();
   const calls: string[] = [];
   const lost: string[] = [];
+  const swallowed = new Set<DeviceId>();
   const cuts = new Set<DeviceId | 'all'>();
   const wakers = new Set<() => void>();
   const streamBreakers = new Set<() => void>();
@@ -112,13 +114,17 @@ export function createFakeServer(): FakeServer {
   };
   const readersOf = (group: FakeGroup): Set<DeviceId> =>
     new Set(group.roster.flatMap((leaf) => (leaf === null ? [] : [parseIdentity(leaf.identity)!.device])));
-  const place = (group: FakeGroup, make: (position: Position, time: number) => GroupEntry, extra: Iterable<DeviceId> = []) => {
+  const place = (
+    group: FakeGroup,
+    make: (position: Position, time: number) => GroupEntry,
+    extra: Iterable<DeviceId> = [],
+  ) => {
     clock += 1;
     group.position += 1;
     const entry = make(group.position as Position, clock);
     const bytes = append(new Set([...readersOf(group), ...extra]), entry);
     group.head = nextHead(group.head, bytes, sha256);
-    group.entries.push({ entry, bytes });
+    group.entries.push({ entry, bytes, head: group.head });
   };
   const accepted = (group: FakeGroup): Accepted =>
     ({
@@ -151,7 +157,8 @@ export function createFakeServer(): FakeServer {
   };
   const accountOf = (device: DeviceId): AccountId => {
     const account = devices.get(device);
-    if (account === undefined) throw new ProblemError('unauthenticated', 'unknown device', { members: { reason: 'unknown-key' } });
+    if (account === undefined)
+      throw new ProblemError('unauthenticated', 'unknown device', { members: { reason: 'unknown-key' } });
     return account;
   };
   const leafOf = (group: FakeGroup, device: DeviceId): number =>
@@ -191,17 +198,20 @@ export function createFakeServer(): FakeServer {
       blocks.push(blockFromCursor(cursorAt(index + 1))!);
       if ('position' in item.entry) {
         const group = groups.get(groupIdOf(item.entry.group))!;
-        let hash = EMPTY_HEAD;
-        for (const { entry, bytes } of group.entries) {
-          hash = nextHead(hash, bytes, sha256);
-          if (entry.position === item.entry.position) break;
-        }
-        heads.set(toHex(group.bytes), { group: group.bytes, position: item.entry.position, hash });
+        const { position } = item.entry;
+        const hash = group.entries[position - 1]!.head;
+        heads.set(toHex(group.bytes), { group: group.bytes, position, hash });
       }
     }
-    const upToDate = !log.slice(index).some((item) => item.readers.has(device));
+    const upToDate = !log.some((item, i) => i >= index && item.readers.has(device));
     const next = upToDate ? log.length : index;
-    const page = { entries, cursors: concatBytes(...blocks), cursor: cursorAt(next), upToDate, heads: [...heads.values()] };
+    const page = {
+      entries,
+      cursors: concatBytes(...blocks),
+      cursor: cursorAt(next),
+      upToDate,
+      heads: [...heads.values()],
+    };
     return { page: server.tamper?.(device, page) ?? page, next };
   };
 
@@ -248,12 +258,21 @@ export function createFakeServer(): FakeServer {
           if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
           const { name, device: described } = parsed.statement;
           const id = accountIdOf(body.statement, sha256);
-          const taken = [...accounts.values()].some((account) => foldName(account.name) === foldName(name) && account.id !== id);
+          const taken = [...accounts.values()].some(
+            (account) => foldName(account.name) === foldName(name) && account.id !== id,
+          );
           if (taken) throw new ProblemError('name-taken', `${name} is taken`);
           const account = {
             id,
             name,
-            devices: [{ id: deviceIdOf(described.key, sha256), key: described.key, label: described.label, signatureKeys: [...described.signatureKeys] }],
+            devices: [
+              {
+                id: deviceIdOf(described.key, sha256),
+                key: described.key,
+                label: described.label,
+                signatureKeys: [...described.signatureKeys],
+              },
+            ],
             registeredAt: clock,
             statements: [{ statement: body.statement, signature: body.signature }],
           } as Account;
@@ -262,10 +281,13 @@ export function createFakeServer(): FakeServer {
           return { account, keyPackages: publish(device, body.keyPackages) };
         }),
       accountByName: (name) =>
-        act('accountByName', [name], () => [...accounts.values()].find((account) => foldName(account.name) === foldName(name))),
+        act('accountByName', [name], () =>
+          [...accounts.values()].find((account) => foldName(account.name) === foldName(name)),
+        ),
       account: (id) => act('account', [id], () => accounts.get(id)),
       stock: () => act('stock', [], () => stockOf(device)),
-      publishKeyPackages: (key, keyPackages) => once('publishKeyPackages', key, keyPackages, () => publish(device, keyPackages)),
+      publishKeyPackages: (key, keyPackages) =>
+        once('publishKeyPackages', key, keyPackages, () => publish(device, keyPackages)),
       claimKeyPackages: (key, group, wanted) =>
         once('claimKeyPackages', key, [group, wanted], () => {
           const results = wanted.flatMap((id): ClaimResult[] => {
@@ -289,10 +311,13 @@ export function createFakeServer(): FakeServer {
         once('createGroup', key, body, () => {
           const { name } = body;
           accountOf(device);
-          const taken = [...groups.values()].some((group) => name !== undefined && group.name !== undefined && foldName(group.name) === foldName(name));
+          const taken = [...groups.values()].some(
+            (group) => name !== undefined && group.name !== undefined && foldName(group.name) === foldName(name),
+          );
           if (taken) throw new ProblemError('name-taken', `#${name} is taken`);
           const info = inspectMessage(body.groupInfo);
-          if (info.kind !== 'group-info' || info.roles === undefined) throw new ProblemError('invalid-request', 'no GroupInfo with roles');
+          if (info.kind !== 'group-info' || info.roles === undefined)
+            throw new ProblemError('invalid-request', 'no GroupInfo with roles');
           const group: FakeGroup = {
             id: groupIdOf(body.group),
             bytes: body.group,
@@ -309,7 +334,15 @@ export function createFakeServer(): FakeServer {
           };
           groups.set(group.id, group);
           const payload = name === undefined ? {} : { name };
-          place(group, (position, time) => ({ kind: 'group-created', group: body.group, position, id: key, sender: device, time, payload }));
+          place(group, (position, time) => ({
+            kind: 'group-created',
+            group: body.group,
+            position,
+            id: key,
+            sender: device,
+            time,
+            payload,
+          }));
           return accepted(group);
         }),
       groupsByName: (name) =>
@@ -335,11 +368,13 @@ export function createFakeServer(): FakeServer {
           if (commit.kind !== 'commit') throw new ProblemError('invalid-commit', commit.reason);
           if (commit.epoch !== group.epoch) throw conflict(group, commit.epoch);
           if (commit.unknownRefs.length > 0) throw new ProblemError('invalid-commit', 'an unknown proposal');
-          if (commit.referenced.length < group.proposals.length) throw new ProblemError('invalid-commit', 'a proposal is left out');
+          if (commit.referenced.length < group.proposals.length)
+            throw new ProblemError('invalid-commit', 'a proposal is left out');
           const folded = foldRoster(group.roster, commit);
           if (folded.kind !== 'folded') throw new ProblemError('invalid-commit', folded.reason);
           const committer = folded.roster[folded.committer];
-          if (parseIdentity(committer!.identity)?.device !== device) throw new ProblemError('forbidden', 'not your leaf');
+          if (parseIdentity(committer!.identity)?.device !== device)
+            throw new ProblemError('forbidden', 'not your leaf');
           const before = readersOf(group);
           group.roster = folded.roster;
           group.epoch += 1;
@@ -348,14 +383,21 @@ export function createFakeServer(): FakeServer {
           group.trees.set(group.epoch, extractTree(body.groupInfo)!);
           if (commit.roles !== undefined) group.roles = commit.roles;
           const joined = new Set(commit.adds.map((add) => parseIdentity(add.identity)!.device));
-          const entry = { kind: 'commit', group: group.bytes, id: key, sender: device, epoch: commit.epoch, payload: body.commit } as const;
+          const entry = {
+            kind: 'commit',
+            group: group.bytes,
+            id: key,
+            sender: device,
+            epoch: commit.epoch,
+            payload: body.commit,
+          } as const;
           clock += 1;
           group.position += 1;
           const readers = new Set([...readersOf(group), ...before]);
           const made: GroupEntry = { ...entry, position: group.position as Position, time: clock };
           const bytes = append(readers, made);
           group.head = nextHead(group.head, bytes, sha256);
-          group.entries.push({ entry: made, bytes });
+          group.entries.push({ entry: made, bytes, head: group.head });
           for (const owner of joined) {
             const payload = {
               group: group.bytes,
@@ -377,7 +419,16 @@ export function createFakeServer(): FakeServer {
           if (seen.kind !== 'proposal') throw new ProblemError('invalid-request', seen.reason);
           if (seen.epoch !== group.epoch) throw conflict(group, seen.epoch);
           group.proposals.push({ ref: seen.ref, sender: seen.sender, proposal: seen.proposal });
-          place(group, (position, time) => ({ kind: 'proposal', group: group.bytes, position, id: key, sender: device, time, epoch: seen.epoch, payload: proposal }));
+          place(group, (position, time) => ({
+            kind: 'proposal',
+            group: group.bytes,
+            position,
+            id: key,
+            sender: device,
+            time,
+            epoch: seen.epoch,
+            payload: proposal,
+          }));
           return accepted(group);
         }),
       postMessages: (key, id, messages) =>
@@ -388,14 +439,26 @@ export function createFakeServer(): FakeServer {
             const place_ = `${device}/${message.id}`;
             const before = placed.get(place_);
             if (before !== undefined) return { id: message.id, position: before };
+            if (swallowed.has(device)) return { id: message.id, position: group.position + 1 };
             if (leafOf(group, device) === -1) return { id: message.id, problem: 'forbidden' as const };
             const seen = inspectMessage(message.message);
             if (seen.kind !== 'private') throw new ProblemError('invalid-request', 'not a private message');
-            if (seen.epoch < group.epoch - DEFAULT_LIMITS.pastEpochs) return { id: message.id, problem: 'epoch-conflict' as const };
-            place(group, (position, time) => ({ kind: 'message', group: group.bytes, position, id: message.id, sender: device, time, epoch: seen.epoch, payload: message.message }));
+            if (seen.epoch < group.epoch - DEFAULT_LIMITS.pastEpochs)
+              return { id: message.id, problem: 'epoch-conflict' as const };
+            place(group, (position, time) => ({
+              kind: 'message',
+              group: group.bytes,
+              position,
+              id: message.id,
+              sender: device,
+              time,
+              epoch: seen.epoch,
+              payload: message.message,
+            }));
             placed.set(place_, group.position);
             return { id: message.id, position: group.position };
           });
+          swallowed.delete(device);
           return { results, epoch: group.epoch };
         }),
       tree: (id, epoch) =>
@@ -435,7 +498,8 @@ export function createFakeServer(): FakeServer {
     signal.addEventListener('abort', poke);
     try {
       while (!signal.aborted) {
-        if (broken || cuts.has(device) || cuts.has('all')) throw new TransportError('unreachable', 'the connection was cut');
+        if (broken || cuts.has(device) || cuts.has('all'))
+          throw new TransportError('unreachable', 'the connection was cut');
         if (own !== incarnation) return;
         const { page, next } = pageFrom(device, index, server.pageEntries);
         index = next;
@@ -475,6 +539,9 @@ export function createFakeServer(): FakeServer {
     },
     loseAnswer: (device, method) => {
       lost.push(`${device}/${method}`);
+    },
+    swallowMessages: (device) => {
+      swallowed.add(device);
     },
     intercept: undefined,
     tamper: undefined,

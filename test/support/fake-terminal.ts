@@ -19,7 +19,7 @@ export interface FakeTerminal {
   cursor(): { readonly row: number; readonly column: number };
 }
 
-export interface FakeOutput {
+interface FakeOutput {
   columns: number;
   rows: number;
   write(text: string): boolean;

@@ -18,6 +18,9 @@ export interface ChildLines {
   exited: Promise<number | undefined>;
 }
 
+const LINE_TIMEOUT_MS = 45_000;
+const TAIL_LINES = 10;
+
 /** Starts `command`; output is kept as lines. */
 export function spawnLines(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildLines {
   const child = spawn(command, args, {
@@ -47,17 +50,22 @@ export function spawnLines(command: string, args: readonly string[], env: NodeJS
     write: (text) => void child.stdin!.write(text),
     waitForLine: (predicate, what) =>
       new Promise((resolve, reject) => {
+        const stop = (why: string) => {
+          settle();
+          const tail = [...lines.slice(-TAIL_LINES), '-- standard error', ...errors.slice(-TAIL_LINES)].join('\n');
+          reject(new Error(`${why}: ${what}\n${tail}`));
+        };
+        const timer = setTimeout(() => stop('never came'), LINE_TIMEOUT_MS);
+        const settle = () => {
+          clearTimeout(timer);
+          watchers.delete(look);
+        };
         const look = () => {
           const found = lines.find(predicate) ?? errors.find(predicate);
-          if (found === undefined && !ended) return;
-          watchers.delete(look);
-          if (found !== undefined) resolve(found);
-          else
-            reject(
-              new Error(
-                `the process ended before: ${what}\n${lines.slice(-10).join('\n')}\n${errors.slice(-10).join('\n')}`,
-              ),
-            );
+          if (found !== undefined) {
+            settle();
+            resolve(found);
+          } else if (ended) stop('the process ended before');
         };
         watchers.add(look);
         look();

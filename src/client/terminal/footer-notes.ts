@@ -1,0 +1,42 @@
+import type { GroupId } from '../../wire/ids.ts';
+import type { Connection, GroupStatus } from '../chat-client.ts';
+import { neutralise } from './neutralise.ts';
+import { UNSENT_SHOWN_MAX, type UnsentMessage } from './unsent.ts';
+
+/** Other groups named with their unread count; more are only counted. */
+const UNREAD_GROUPS_SHOWN_MAX = 5;
+
+export interface NotesState {
+  readonly userName: string;
+  readonly current: GroupStatus | undefined;
+  readonly unsent: readonly UnsentMessage[];
+  readonly groups: ReadonlyMap<GroupId, GroupStatus>;
+  readonly connection: Connection;
+  /** Entries done of a catch-up that takes longer than a moment. */
+  readonly catchingUp: number | undefined;
+}
+
+/** The rows above the prompt: own messages that wait, then one row of news, if there are any. Harmless. */
+export function footerNotes(state: NotesState): string[] {
+  return [...unsentNotes(state), ...statusNote(state)];
+}
+
+function unsentNotes({ unsent, current, userName }: NotesState): string[] {
+  if (current === undefined) return [];
+  const head = `#${neutralise(current.name)} <${neutralise(userName)}>`;
+  const shown = unsent.slice(-UNSENT_SHOWN_MAX).map((message) => `${head} ${neutralise(message.text)} …`);
+  const hidden = unsent.length - shown.length;
+  return hidden > 0 ? [`… ${hidden} more wait to be sent`, ...shown] : shown;
+}
+
+function statusNote({ groups, current, connection, catchingUp }: NotesState): string[] {
+  const unread = [...groups.values()].filter((group) => group.unread > 0 && group.group !== current?.group);
+  const named = unread.slice(0, UNREAD_GROUPS_SHOWN_MAX).map((group) => `#${neutralise(group.name)} ${group.unread}`);
+  const more = unread.length > named.length ? [`${unread.length - named.length} more`] : [];
+  const parts = [
+    ...(named.length > 0 ? [`unread: ${[...named, ...more].join(', ')}`] : []),
+    ...(catchingUp === undefined ? [] : [`catching up ${catchingUp.toLocaleString('en')}`]),
+    ...(connection.state === 'offline' ? ['offline'] : []),
+  ];
+  return parts.length > 0 ? [parts.join(' · ')] : [];
+}

@@ -1,0 +1,69 @@
+import type { HistoryLine, Person } from '../chat-client.ts';
+import { neutralise, neutraliseRows } from './neutralise.ts';
+import type { Palette } from './palette.ts';
+import { wrapRows } from './wrap.ts';
+
+export interface LineStyle {
+  readonly palette: Palette;
+  /** The account that looks at the line. */
+  readonly me: string;
+  /** Cells a row may take; `undefined` in pipes, where nothing is wrapped. */
+  readonly columns?: number | undefined;
+}
+
+/**
+ * One line of history as rows to print: `#group <name> message`, control lines `#group <name> [what happened]`. The first row
+ * begins with `#group`; every further row is indented, whatever the text says.
+ */
+export function formatLine(line: HistoryLine, style: LineStyle): string[] {
+  const group = `#${neutralise(line.groupName)}`;
+  const { palette } = style;
+  if (line.kind === 'warning') {
+    const rows = wrapRows(neutraliseRows(`${group} [warning] ${line.text}`), style.columns);
+    return rows.map((row) => palette.warning(row));
+  }
+  const who = line.kind === 'message' ? line.sender : line.by;
+  const name = `<${neutralise(who.name)}>`;
+  const body = line.kind === 'message' ? neutraliseRows(line.text) : [describe(line, style.me)];
+  const [first = '', ...rest] = body;
+  const rows = wrapRows([`${group} ${name} ${first}`, ...rest], style.columns);
+  const head = `${group} ${name}`;
+  const colour = `${palette.group(group)} ${palette.person(who.account, name)}`;
+  const quiet = line.kind !== 'message';
+  return rows.map((row, index) => {
+    const plainHead = index === 0 && row.startsWith(head) ? head : '';
+    const text = row.slice(plainHead.length);
+    return (plainHead && colour) + (quiet && text !== '' ? palette.faint(text) : text);
+  });
+}
+
+type ControlLine = Exclude<HistoryLine, { kind: 'message' | 'warning' }>;
+
+function describe(line: ControlLine, me: string): string {
+  switch (line.kind) {
+    case 'membership':
+      return `[updated group membership]${changes(line.added, line.removed, line.rotated)}`;
+    case 'created':
+      return '[created the group]';
+    case 'joined':
+      return line.by.account === me ? '[joined the group]' : '[added you to the group]';
+    case 'removed-me':
+      return line.by.account === me ? '[left the group]' : '[removed you from the group]';
+    default:
+      return line satisfies never;
+  }
+}
+
+function changes(added: readonly Person[], removed: readonly Person[], rotated: boolean): string {
+  const parts = [
+    ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
+    ...(removed.length > 0 ? [`removed ${namesOf(removed)}`] : []),
+    ...(rotated && added.length + removed.length === 0 ? ['renewed keys'] : []),
+  ];
+  return parts.length > 0 ? ` ${parts.join(', ')}` : '';
+}
+
+/** Names of people, harmless, each once. */
+export function namesOf(people: readonly { readonly name: string }[]): string {
+  return [...new Set(people.map((person) => neutralise(person.name)))].join(', ');
+}

@@ -1,0 +1,228 @@
+import type { Cursor } from '../../wire/ids.ts';
+import type { ChatClient, HistoryLine } from '../chat-client.ts';
+import { helpRows } from './command-table.ts';
+import { complete } from './complete.ts';
+import { type Conversation, createConversation } from './conversation.ts';
+import { type Editor, EMPTY_EDITOR, edit, enter } from './editor.ts';
+import { explain, unsentText } from './explain.ts';
+import { formatLine } from './format-line.ts';
+import { createInOrder } from './in-order.ts';
+import { listenToKeys, type TerminalInput } from './keyboard.ts';
+import type { KeyMeaning } from './keys.ts';
+import type { Palette } from './palette.ts';
+import { type Input, parseInput } from './parse-input.ts';
+import { runCommand } from './run-command.ts';
+import { createScreen, type TerminalOutput } from './screen.ts';
+import { timeMark } from './time-mark.ts';
+import { wrapRows } from './wrap.ts';
+
+/** How long a command may hold up what was typed after it. */
+const COMMAND_PATIENCE_MS = 2000;
+/** Lines of the conversation shown when a group is entered, so that one sees what the talk was about. */
+const CONTEXT_LINES = 12;
+/** How long leaving waits for messages to go out when the server is there. */
+const QUIT_FLUSH_MS = 2000;
+
+export interface InteractiveOptions {
+  readonly client: ChatClient;
+  readonly group: string;
+  readonly userName: string;
+  readonly since?: Cursor | undefined;
+  readonly input: TerminalInput;
+  readonly output: TerminalOutput & {
+    on(event: 'resize', listener: () => void): unknown;
+    off(event: 'resize', listener: () => void): unknown;
+  };
+  readonly palette: Palette;
+  readonly now: () => number;
+  readonly timeZone?: string | undefined;
+  /** Ends the chat as `/quit` does (a signal to the process, say). */
+  readonly signal?: AbortSignal | undefined;
+  /** Ctrl-C while the chat is closing already. */
+  readonly force: () => void;
+  /** Ctrl-Z: stops the process; returns when it goes on. Without it the key does nothing. */
+  readonly suspend?: (() => Promise<void>) | undefined;
+}
+
+/**
+ * A chat on a terminal: prompt at the bottom, messages above. Resolves when the person leaves; the client is not closed.
+ *
+ * @throws what opening the group throws, except that a server which is not there is waited for
+ */
+export async function runInteractive(options: InteractiveOptions): Promise<void> {
+  const { client, output, palette } = options;
+  const screen = createScreen(output, palette);
+  let editor: Editor = EMPTY_EDITOR;
+  let lastTime: number | undefined;
+  let drawing = false;
+  const newRows: string[] = [];
+  let closing = false;
+  let finish: (failure?: { readonly error: unknown }) => void = () => {};
+  const finished = new Promise<{ readonly error: unknown } | undefined>((resolve) => {
+    finish = resolve;
+  });
+
+  const say = (rows: readonly string[]) => print(rows.flatMap((row) => wrapRows([row], screen.columns - 1)));
+  const warn = (text: string) => print(wrapRows([text], screen.columns - 1).map((row) => palette.warning(row)));
+  const conversation: Conversation = createConversation({
+    client,
+    wanted: options.group,
+    userName: options.userName,
+    since: options.since,
+    contextLines: CONTEXT_LINES,
+    greeting: helpRows(),
+    view: { lines: (lines) => showLines(lines), say, aside: say, warn, changed: () => redraw() },
+  });
+
+  function showLines(lines: readonly HistoryLine[]): void {
+    const style = { palette, me: status.me.account, columns: screen.columns - 1 };
+    const rows: string[] = [];
+    for (const line of lines) {
+      const mark = timeMark(lastTime, line.time, options.now(), options.timeZone);
+      if (mark !== undefined) rows.push(palette.faint(mark));
+      rows.push(...formatLine(line, style));
+      lastTime = Math.max(line.time, lastTime ?? line.time);
+    }
+    print(rows);
+  }
+
+  function print(rows: readonly string[]): void {
+    for (const row of rows) newRows.push(row);
+    redraw();
+  }
+
+  /** One drawing for all changes of one moment: a paste of a thousand keys is drawn once. */
+  function redraw(): void {
+    if (drawing) return;
+    drawing = true;
+    queueMicrotask(drawNow);
+  }
+
+  function drawNow(): void {
+    drawing = false;
+    if (closing) return;
+    const { text, cursor } = editor;
+    screen.draw({ notes: conversation.notes(), prompt: conversation.prompt(), text, cursor }, newRows.splice(0));
+  }
+
+  const inputs = createInOrder(COMMAND_PATIENCE_MS, (error) => warn(explain(error)));
+  const perform = async (input: Input): Promise<void> => {
+    switch (input.kind) {
+      case 'nothing':
+        return;
+      case 'mistake':
+        return warn(input.reason);
+      case 'message':
+        return conversation.send(input.text.replace(/\n+$/, ''));
+      case 'command': {
+        const { current, switchTo } = conversation;
+        const context = { client, current: current(), say, switchTo, quit: () => finish() };
+        return runCommand(input.name, input.args, context);
+      }
+      default:
+        return input satisfies never;
+    }
+  };
+
+  const onEnter = () => {
+    const line = editor.text;
+    editor = enter(editor);
+    redraw();
+    const input = parseInput(line);
+    if (input.kind === 'command' || input.kind === 'mistake') say([palette.faint(`> ${line.trim()}`)]);
+    if (!inputs.add(() => perform(input))) warn('too much waits already; this was not taken');
+  };
+
+  const onComplete = () => {
+    const found = complete(editor.text.slice(0, editor.cursor), conversation.known());
+    if (found === undefined) return;
+    const before = editor.text;
+    editor = edit(editor, { kind: 'replace', from: found.from, text: found.text });
+    if (editor.text === before && found.candidates.length > 0) say([palette.faint(found.candidates.join('  '))]);
+    redraw();
+  };
+
+  const onMeaning = (meaning: KeyMeaning): void => {
+    if (closing) {
+      if (meaning.kind === 'interrupt') options.force();
+      return;
+    }
+    switch (meaning.kind) {
+      case 'edit':
+        editor = edit(editor, meaning.action);
+        redraw();
+        break;
+      case 'enter':
+        onEnter();
+        break;
+      case 'complete':
+        onComplete();
+        break;
+      case 'interrupt':
+      case 'end-of-input':
+        finish();
+        break;
+      case 'redraw':
+        screen.clear();
+        break;
+      case 'suspend':
+        void suspend().catch((error: unknown) => warn(explain(error)));
+        break;
+      case 'paste-start':
+      case 'paste-end':
+      case 'none':
+        break;
+      default:
+        meaning satisfies never;
+    }
+  };
+
+  const suspend = async () => {
+    if (options.suspend === undefined) return;
+    screen.close();
+    keyboard.pause();
+    await options.suspend();
+    keyboard.resume();
+    screen.resized();
+  };
+
+  const status = await client.status();
+  const unsubscribe = client.subscribe((event) => conversation.onEvent(event));
+  const keyboard = listenToKeys(options.input, output, () => editor.text === '', onMeaning);
+  const onResize = () => screen.resized();
+  const onAbort = () => finish();
+  output.on('resize', onResize);
+  options.signal?.addEventListener('abort', onAbort);
+  if (options.signal?.aborted === true) finish();
+  redraw();
+  conversation.onEvent({ type: 'connection', connection: status.connection });
+  inputs.add(async () => {
+    try {
+      await conversation.open();
+    } catch (error) {
+      finish({ error });
+    }
+  });
+
+  const failure = await finished;
+  drawNow();
+  closing = true;
+  conversation.stop();
+  unsubscribe();
+  options.signal?.removeEventListener('abort', onAbort);
+  output.off('resize', onResize);
+  screen.close();
+  try {
+    if (failure === undefined) await sayGoodbye(client, conversation.online(), output);
+  } finally {
+    keyboard.close();
+  }
+  if (failure !== undefined) throw failure.error;
+}
+
+async function sayGoodbye(client: ChatClient, online: boolean, output: TerminalOutput): Promise<void> {
+  let { unsent } = await client.status();
+  if (unsent > 0 && online) unsent = await client.flushed(QUIT_FLUSH_MS);
+  if (unsent > 0) output.write(`${unsentText(unsent)}\r\n`);
+  output.write('Goodbye!\r\n');
+}

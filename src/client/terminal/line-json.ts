@@ -1,0 +1,43 @@
+import type { HistoryLine, Person } from '../chat-client.ts';
+
+/**
+ * One line of history as one JSON object without a line break, for `--json`. Stable and additive: a script ignores fields
+ * and kinds it doesn't know. Text is as it was sent, not neutralised: JSON escapes control characters itself.
+ *
+ * @example {"cursor":"c…","time":"2026-11-22T09:30:00.000Z","group":"tea","groupId":"…","position":7,"kind":"message",
+ *   "id":"…","sender":{"name":"bob","account":"…","device":"…"},"own":false,"text":"hi"}
+ */
+export function lineToJson(line: HistoryLine): string {
+  const { cursor, time, groupName, group, position, kind } = line;
+  const head = { cursor, time: new Date(time).toISOString(), group: groupName, groupId: group, position, kind };
+  return JSON.stringify({ ...head, ...contentOf(line) });
+}
+
+function contentOf(line: HistoryLine): Record<string, unknown> {
+  switch (line.kind) {
+    case 'message':
+      return { id: line.id, sender: personOf(line.sender), own: line.own, text: line.text };
+    case 'membership':
+      return {
+        by: personOf(line.by),
+        added: line.added.map(personOf),
+        removed: line.removed.map(personOf),
+        rotated: line.rotated,
+        epoch: line.epoch,
+      };
+    case 'joined':
+      return { by: personOf(line.by), epoch: line.epoch };
+    case 'created':
+    case 'removed-me':
+      return { by: personOf(line.by) };
+    case 'warning':
+      return { text: line.text };
+    default:
+      return line satisfies never;
+  }
+}
+
+/** Only the fields that are promised, in a fixed order. */
+function personOf({ name, account, device }: Person): Person {
+  return { name, account, device };
+}

@@ -1,0 +1,183 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { complete } from '../../../src/client/terminal/complete.ts';
+import { type EditAction, type Editor, EMPTY_EDITOR, edit, enter } from '../../../src/client/terminal/editor.ts';
+import { createInOrder, WAITING_MAX } from '../../../src/client/terminal/in-order.ts';
+import { createPalette } from '../../../src/client/terminal/palette.ts';
+import { parseInput } from '../../../src/client/terminal/parse-input.ts';
+import { layOut } from '../../../src/client/terminal/screen.ts';
+import { graphemesOf, textWidth } from '../../../src/client/terminal/text-width.ts';
+
+const kinds = [
+  ...['backspace', 'delete', 'left', 'right', 'word-left', 'word-right', 'home', 'end'],
+  ...['cut-to-start', 'cut-to-end', 'cut-word', 'yank', 'older', 'newer'],
+] as EditAction['kind'][];
+const action: fc.Arbitrary<EditAction> = fc.oneof(
+  fc.record({ kind: fc.constant('insert' as const), text: fc.string({ unit: 'grapheme' }) }),
+  fc.constantFrom(...kinds).map((kind) => ({ kind }) as EditAction),
+);
+
+function typed(text: string): Editor {
+  return edit(EMPTY_EDITOR, { kind: 'insert', text });
+}
+
+describe('the line being typed', () => {
+  test('after any keys the cursor stands inside the text, between two graphemes', () => {
+    fc.assert(
+      fc.property(fc.array(action), (actions) => {
+        const editor = actions.reduce(edit, EMPTY_EDITOR);
+        expect(editor.cursor).toBeGreaterThanOrEqual(0);
+        expect(editor.cursor).toBeLessThanOrEqual(editor.text.length);
+        const ends = new Set([0]);
+        let end = 0;
+        for (const grapheme of graphemesOf(editor.text)) {
+          end += grapheme.length;
+          ends.add(end);
+        }
+        // Joining two texts may join their graphemes; the cursor is then where they were joined.
+        if (actions.every((each) => each.kind !== 'insert' && each.kind !== 'yank'))
+          expect(ends).toContain(editor.cursor);
+      }),
+    );
+  });
+
+  test('backspace takes away what looks like one character', () => {
+    for (const last of ['e\u0301', '👩‍👩‍👧', '🇩🇪', '世']) {
+      expect(edit(typed(`a${last}`), { kind: 'backspace' }).text).toBe('a');
+    }
+  });
+
+  test('words are cut and put back', () => {
+    const cut = edit(typed('one two  '), { kind: 'cut-word' });
+    expect(cut.text).toBe('one ');
+    expect(edit(cut, { kind: 'yank' }).text).toBe('one two  ');
+  });
+
+  test('the arrow keys bring back older lines, and then what was being typed', () => {
+    const two = enter(edit(enter(typed('first')), { kind: 'insert', text: 'second' }));
+    let editor = edit(two, { kind: 'insert', text: 'draft' });
+    const seen = [];
+    for (const kind of ['older', 'older', 'older', 'newer', 'newer', 'newer'] as const) {
+      editor = edit(editor, { kind });
+      seen.push(editor.text);
+    }
+    expect(seen).toEqual(['second', 'first', 'first', 'second', 'draft', 'draft']);
+  });
+
+  test('control characters are not taken in, line breaks of any kind are one', () => {
+    expect(typed('a\r\nb\rc\nd\u001b[2J\u0007').text).toBe('a\nb\nc\nd[2J');
+  });
+});
+
+describe('what a line means', () => {
+  test.each([
+    ['hello', { kind: 'message', text: 'hello' }],
+    [' spaced ', { kind: 'message', text: ' spaced ' }],
+    ['', { kind: 'nothing' }],
+    [' \t ', { kind: 'nothing' }],
+    ['//slash', { kind: 'message', text: '/slash' }],
+    ['//', { kind: 'message', text: '/' }],
+    ['/etc/hosts:\n127.0.0.1', { kind: 'message', text: '/etc/hosts:\n127.0.0.1' }],
+    ['/quit', { kind: 'command', name: 'quit', args: [] }],
+    ['/QUIT ', { kind: 'command', name: 'quit', args: [] }],
+    ['/invite bob carol bob', { kind: 'command', name: 'invite', args: ['bob', 'carol'] }],
+    ['/invite @bob', { kind: 'command', name: 'invite', args: ['bob'] }],
+    ['/switch #cake', { kind: 'command', name: 'switch', args: ['cake'] }],
+  ])('%j', (line, meaning) => {
+    expect(parseInput(line)).toEqual(meaning);
+  });
+
+  test.each(['/invite', '/switch', '/switch a b', '/list now', '/', '/constructor', '/invite ../../etc'])(
+    '%j is a mistake that says how to do it',
+    (line) => {
+      expect(parseInput(line)).toMatchObject({ kind: 'mistake', reason: expect.stringMatching(/\/\w*/) });
+    },
+  );
+});
+
+describe('Tab', () => {
+  const known = { people: ['alice', 'bob', 'carol', 'carla'], members: ['alice', 'bob'], groups: ['tea', 'cake'] };
+
+  test.each([
+    ['/inv', '/invite '],
+    ['/invite car', '/invite car'],
+    ['/invite caro', '/invite carol '],
+    ['/invite carol carl', '/invite carol carla '],
+    ['/remove B', '/remove bob '],
+    ['/switch t', '/switch tea '],
+    ['hello al', 'hello alice '],
+    ['/list a', '/list a'],
+    ['hello zz', 'hello zz'],
+    ['', ''],
+  ])('completes %j to %j', (line, wanted) => {
+    const found = complete(line, known);
+    expect(found === undefined ? line : line.slice(0, found.from) + found.text).toBe(wanted);
+  });
+
+  test('says what would fit when it is not certain', () => {
+    expect(complete('/invite c', known)).toMatchObject({ text: 'car', candidates: ['carla', 'carol'] });
+    expect(complete('/', known)?.candidates).toContain('/invite');
+  });
+});
+
+describe('the footer', () => {
+  test('no row is wider than the screen, and the cursor stands where the next character would come', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', ' ', '世', '\n', 'é') });
+    fc.assert(
+      fc.property(text, text, fc.integer({ min: 10, max: 60 }), (before, after, columns) => {
+        const footer = { notes: [], prompt: '#tea a> ', text: before + after, cursor: before.length };
+        const laid = layOut(footer, columns, 500, createPalette(0));
+        for (const row of laid.rows) expect(textWidth(row)).toBeLessThan(columns);
+        expect(laid.cursorColumn).toBeLessThan(columns);
+        expect(laid.rows[laid.cursorRow]).toBeDefined();
+        expect(laid.rows.join('').replaceAll(' ', '')).toBe(`#teaa>${footer.text}`.replaceAll(/[ \n]/g, ''));
+      }),
+    );
+  });
+
+  test('a text taller than the screen is shown around the cursor', () => {
+    const text = Array.from({ length: 50 }, (_, index) => `row ${index}`).join('\n');
+    for (const cursor of [0, 150, text.length]) {
+      const laid = layOut({ notes: ['note'], prompt: '> ', text, cursor }, 40, 10, createPalette(0));
+      expect(laid.rows).toHaveLength(10);
+      expect(laid.cursorRow).toBeLessThan(10);
+    }
+  });
+});
+
+describe('what was entered is done in order', () => {
+  test('each job waits for those before it', async () => {
+    const done: number[] = [];
+    const jobs = createInOrder(Number.POSITIVE_INFINITY, () => {});
+    for (const index of [3, 2, 1]) {
+      jobs.add(async () => {
+        for (let i = 0; i < index * 10; i += 1) await Promise.resolve();
+        done.push(index);
+      });
+    }
+    await jobs.idle();
+    expect(done).toEqual([3, 2, 1]);
+  });
+
+  test('a job that takes longer than the patience does not hold up the next, and a failing one neither', async () => {
+    const failures: unknown[] = [];
+    const jobs = createInOrder(5, (error) => failures.push(error));
+    let release: () => void = () => {};
+    jobs.add(() => new Promise((resolve) => (release = resolve)));
+    jobs.add(() => Promise.reject(new Error('no')));
+    await new Promise<void>((resolve) => jobs.add(async () => resolve()));
+    expect(failures).toHaveLength(1);
+    release();
+    await jobs.idle();
+  });
+
+  test('what waits is bounded', async () => {
+    const jobs = createInOrder(Number.POSITIVE_INFINITY, () => {});
+    let release: () => void = () => {};
+    const first = new Promise<void>((resolve) => (release = resolve));
+    for (let i = 0; i < WAITING_MAX; i += 1) expect(jobs.add(() => first)).toBe(true);
+    expect(jobs.add(() => first)).toBe(false);
+    release();
+    await jobs.idle();
+  });
+});
