@@ -23,15 +23,6 @@ export interface Page {
   readonly heads: readonly Head[];
 }
 
-/** One group's log: like a page, with a position instead of a cursor. */
-export interface GroupLogPage {
-  readonly entries: readonly Uint8Array[];
-  /** Position of the last entry, or `after` when there is none. */
-  readonly position: Position;
-  readonly upToDate: boolean;
-  readonly head: Uint8Array;
-}
-
 /** Items of a live stream (`application/cbor-seq`, or SSE with `type` as the event's name). */
 export type StreamItem =
   | ({ readonly type: 'page' } & Page)
@@ -39,11 +30,6 @@ export type StreamItem =
   | { readonly type: 'heartbeat' }
   /** The server ends the stream; `resumable` says whether the cursor is good for another one. */
   | { readonly type: 'closing'; readonly reason: string; readonly resumable: boolean };
-
-/** A CBOR array of byte strings from entries that are framed as byte strings already. */
-export function joinFramedEntries(framed: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(cborHead(CBOR_ARRAY, framed.length), ...framed);
-}
 
 const PAGE_HEAD = Uint8Array.of(0xa5);
 const STREAM_PAGE_HEAD = concatBytes(Uint8Array.of(0xa6), encodeCbor('type'), encodeCbor('page'));

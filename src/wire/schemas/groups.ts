@@ -51,7 +51,6 @@ export const groupSummarySchema = z.object({
 export type GroupSummary = z.infer<typeof groupSummarySchema>;
 
 export const groupListResponse = z.object({ groups: z.array(groupSummarySchema) });
-export type GroupListResponse = z.infer<typeof groupListResponse>;
 
 export const groupDetailSchema = groupSummarySchema.extend({
   join: joinPolicy,
