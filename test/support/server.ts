@@ -91,7 +91,7 @@ export const MLSD_PROGRAM = fileURLToPath(new URL('../../dist/bin/mlsd.js', impo
 const READY = /^mlsd listening on (http:\/\/\S+:(\d+)) \(/;
 
 /** Limits that a test on one machine does not run into, as flags. */
-export const ROOMY_LIMITS = 'requestsPerSecond=10000,requestsBurst=10000,addressPerSecond=50000,addressBurst=50000';
+const ROOMY_LIMITS = 'requestsPerSecond=10000,requestsBurst=10000,addressPerSecond=50000,addressBurst=50000';
 
 export async function startServerProcess(
   options: { readonly folder?: string; readonly args?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},

@@ -32,7 +32,7 @@ export function createDeviceKey(seed: Uint8Array = randomBytes(32)): DeviceKey {
 
 export const newId = (): ClientId => newClientId(Date.now(), (length) => randomBytes(length));
 
-export interface RequestOptions {
+interface RequestOptions {
   /** A value to encode, or bytes to send as they are. */
   readonly body?: unknown;
   readonly as?: 'json' | 'cbor';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createMlsConfig } from '../../src/mls/config.ts';
-import { formatIdentity, parseIdentity } from '../../src/mls/identity.ts';
+import { formatIdentity } from '../../src/mls/identity.ts';
 import type { GroupRoles } from '../../src/mls/roles.ts';
 import { type CommitIntent, type Committed, createCommit } from '../../src/mls/session/commit.ts';
 import { createGroup } from '../../src/mls/session/create.ts';
@@ -296,5 +296,3 @@ export const pathOf = (group: Uint8Array | GroupId): string =>
 export function conflictEntries(entries: readonly string[]): Entry[] {
   return entries.map((text) => decodeEntry(fromBase64Url(text)!));
 }
-
-export const deviceOf = (identity: string) => parseIdentity(identity)?.device;

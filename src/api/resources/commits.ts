@@ -1,0 +1,69 @@
+import { requestEventId } from '../../log/request-event-id.ts';
+import type { DeviceView, ReadModel } from '../../projections/read-model.ts';
+import type { GroupId } from '../../wire/ids.ts';
+import { acceptedSchema, type CommitRequest, commitRequest } from '../../wire/schemas/groups.ts';
+import { answer, type Call, defineRoute } from '../route.ts';
+import { accepted } from '../writes/accepted.ts';
+import { appendRequest } from '../writes/append-request.ts';
+import { checkCommit } from '../writes/check-commit.ts';
+import { epochConflict } from '../writes/epoch-conflict.ts';
+import { ownGroup } from '../writes/membership.ts';
+import { groupParams } from './params.ts';
+
+const postCommit = defineRoute({
+  method: 'post',
+  path: '/v1/groups/:group/commits',
+  operationId: 'postCommit',
+  summary: 'A commit with its Welcome (when it adds) and the GroupInfo of the new epoch.',
+  auth: 'device',
+  idempotent: true,
+  maxBytes: (limits) => limits.commitMaxBytes,
+  params: groupParams,
+  body: commitRequest,
+  answers: { 201: { about: 'The commit is in the log; the group is in `epoch` now.', schema: acceptedSchema } },
+  problems: ['not-found', 'forbidden', 'epoch-conflict', 'invalid-commit', 'idempotency-conflict', 'storage-full'],
+  handle: commit,
+});
+
+export const commitRoutes = [postCommit];
+
+async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, DeviceView>) {
+  const { deps, params, body, caller, now, requestId, requestDigest } = call;
+  const eventId = requestEventId(caller.id, requestId);
+  const result = await appendRequest<never>(deps, call.shared.gate, {
+    eventId,
+    digest: requestDigest,
+    decide: (view) => {
+      const group = groupToCommitTo(view, params.group, caller);
+      const check = checkCommit(body, { domain: deps.domain, limits: deps.limits, readModel: view, group, caller });
+      if (check.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
+      return {
+        kind: 'append',
+        lane: { kind: 'group-commit', group: group.bytes },
+        expected: group.commitLaneSequence,
+        event: {
+          v: 1,
+          type: 'commit-accepted',
+          id: eventId,
+          time: now,
+          account: caller.account,
+          device: caller.id,
+          requestId,
+          requestDigest,
+          group: group.bytes,
+          epoch: group.epoch,
+          commit: body.commit,
+          ...(body.welcome === undefined ? {} : { welcome: body.welcome }),
+          groupInfo: body.groupInfo,
+        },
+      };
+    },
+  });
+  return answer(201, accepted(deps, result));
+}
+
+/** A member's group, or one that anybody may join. @throws ProblemError `not-found`, `forbidden` */
+function groupToCommitTo(view: ReadModel, id: GroupId, caller: DeviceView) {
+  const group = view.group(id);
+  return group?.roles.join === 'open' ? group : ownGroup(view, id, caller).group;
+}

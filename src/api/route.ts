@@ -1,0 +1,119 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { z } from 'zod';
+import type { DeviceView } from '../projections/read-model.ts';
+import type { RegistrationStatement } from '../wire/account-statement.ts';
+import type { ClientId, DeviceId } from '../wire/ids.ts';
+import type { Limits } from '../wire/limits.ts';
+import type { ProblemCode } from '../wire/problems.ts';
+import type { ApiDeps } from './deps.ts';
+import type { StreamRegistry } from './sync/stream-registry.ts';
+import type { ClaimLimits } from './writes/claim-limits.ts';
+import type { Gate } from './writes/gate.ts';
+
+/** Who may call: anybody, a registered device, or a device that is about to be one. */
+export type AuthKind = 'public' | 'device' | 'registration';
+
+/** A device that proved a key which its statement, not the log, speaks for. */
+export interface Registrant {
+  readonly device: DeviceId;
+  readonly statement: RegistrationStatement;
+}
+
+/** What lives as long as the app and is shared by its requests. */
+export interface Shared {
+  readonly gate: Gate;
+  readonly streams: StreamRegistry;
+  readonly claimLimits: ClaimLimits;
+  readonly renderMetrics: () => Promise<{ readonly type: string; readonly text: string }>;
+  readonly openapi: string;
+}
+
+/** One request, authenticated and checked against the route's schemas. */
+export interface Call<Params, Query, Body, Caller> {
+  readonly deps: ApiDeps;
+  readonly shared: Shared;
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  readonly caller: Caller;
+  /** When the request came, milliseconds since 1970. */
+  readonly now: number;
+  /** Of an idempotent route, else empty. */
+  readonly requestId: ClientId;
+  /** SHA-256 over method, path and body: the same request id with another one is a conflict. */
+  readonly requestDigest: Uint8Array;
+  readonly accept: string | undefined;
+  /** For answers that go on: the raw request and response. */
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** What a handler gives back. */
+export type Answer =
+  | { readonly kind: 'value'; readonly status: number; readonly value: unknown }
+  /** Encoded already. */
+  | { readonly kind: 'bytes'; readonly status: number; readonly type: string; readonly body: Uint8Array | string }
+  /** The handler writes the response itself from here on. */
+  | { readonly kind: 'stream'; readonly run: () => Promise<void> };
+
+export function answer(status: number, value: unknown): Answer {
+  return { kind: 'value', status, value };
+}
+
+export interface RouteAnswer {
+  readonly about: string;
+  readonly schema?: z.ZodType;
+  /** Media types beside JSON and CBOR of `schema`. */
+  readonly otherTypes?: readonly string[];
+}
+
+interface RouteBase {
+  readonly method: 'get' | 'post' | 'put';
+  /** With `:name` for parameters, as the router takes it. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  /** `Idempotency-Key` is needed. */
+  readonly idempotent?: boolean;
+  readonly maxBytes?: (limits: Limits) => number;
+  readonly answers: Readonly<Record<number, RouteAnswer>>;
+  /** Problems beside those that every route of its kind may answer. */
+  readonly problems: readonly ProblemCode[];
+}
+
+/** A row of the route table: the router and the OpenAPI document are both made from it. */
+export interface Route extends RouteBase {
+  readonly auth: AuthKind;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly handle: (call: Call<never, never, never, never>) => Promise<Answer> | Answer;
+}
+
+interface CallerOf {
+  public: undefined;
+  device: DeviceView;
+  registration: Registrant;
+}
+
+type Parsed<Schema> = Schema extends z.ZodType<infer Output> ? Output : undefined;
+
+/** Ties a handler's types to the schemas beside it. */
+export function defineRoute<
+  Auth extends AuthKind,
+  Params extends z.ZodType | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+>(
+  route: RouteBase & {
+    readonly auth: Auth;
+    readonly params?: Params;
+    readonly query?: Query;
+    readonly body?: Body;
+    readonly handle: (
+      call: Call<Parsed<Params>, Parsed<Query>, Parsed<Body>, CallerOf[Auth]>,
+    ) => Promise<Answer> | Answer;
+  },
+): Route {
+  return route as unknown as Route;
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { readFile } from 'node:fs/promises';
+import { runMlsd } from './mlsd/run.ts';
+
+const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const stopping = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopping.abort());
+const { argv, env, stdout, stderr } = process;
+process.exitCode = await runMlsd(argv.slice(2), { env, stdout, stderr, version, stopping: stopping.signal });

@@ -1,0 +1,52 @@
+import type { Logger } from 'pino';
+import { LogError, type LogErrorCode } from '../../log/errors.ts';
+import type { Log } from '../../log/open-log.ts';
+import { openProjections, type Projections } from '../../projections/open-projections.ts';
+import type { Limits } from '../../wire/limits.ts';
+
+const ROLLBACKS: ReadonlySet<LogErrorCode> = new Set(['rolled-back', 'incarnation-changed', 'log-missing']);
+
+/** Whether the log is not the one that the tables were made from. */
+export function isRollback(error: unknown): error is LogError {
+  return error instanceof LogError && ROLLBACKS.has(error.code);
+}
+
+export interface OpenFoldOptions {
+  readonly tables: string;
+  readonly log: Log;
+  readonly cursorKey: Uint8Array;
+  readonly limits: Limits;
+  readonly acceptRollback: boolean;
+  /** Throw the tables away first. */
+  readonly fresh: boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * Opens the tables on the log. Where the log went back and that was accepted, under a new incarnation and anew, so
+ * that no cursor of before is taken for one of now.
+ *
+ * @throws LogError as the reader of the log does; ProjectionError.
+ */
+export async function openFold(options: OpenFoldOptions): Promise<Projections> {
+  const { tables, log, cursorKey, limits, acceptRollback, logger } = options;
+  const open = (fresh: boolean): Promise<Projections> =>
+    openProjections({
+      dir: tables,
+      log,
+      cursorKey,
+      limits,
+      fresh,
+      onFailure: (error) => {
+        logger.fatal({ type: error.name, code: 'code' in error ? error.code : undefined }, 'the projections stopped');
+      },
+    });
+  try {
+    return await open(options.fresh);
+  } catch (error) {
+    if (!isRollback(error) || !acceptRollback) throw error;
+    logger.warn({ code: error.code }, 'the log is not the one the tables were made from: starting a new incarnation');
+    await log.startNewIncarnation();
+    return await open(true);
+  }
+}

@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { createApp } from '../../api/app.ts';
+import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
+import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
+import { acquireFolderLock } from '../../log/folder-lock.ts';
+import { findNatsServer, searchPlaces } from '../../log/nats-server/find.ts';
+import { type Log, type LogDescription, type LogPlace, openLog } from '../../log/open-log.ts';
+import { createNodeSuite } from '../../mls/suite-node.ts';
+import type { Projections } from '../../projections/open-projections.ts';
+import { storedCheckpoint } from '../../projections/store/environment.ts';
+import type { ServerConfig } from './config.ts';
+import { makePrivateFolder, readDomainSecret } from './domain-secret.ts';
+import { isRollback, openFold } from './open-fold.ts';
+
+/** A server that serves. */
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+  readonly http: HttpServer;
+  readonly log: Log;
+  readonly projections: Projections;
+  readonly description: LogDescription;
+  /** Stops accepting, finishes what runs, ends streams with a resumable reason, closes everything in reverse order. */
+  close(): Promise<void>;
+}
+
+export interface OpenServerOptions {
+  readonly config: ServerConfig;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal;
+  readonly now?: () => number;
+}
+
+const CURSOR_KEY_BYTES = 32;
+
+/**
+ * Puts the server together: lock, secret, log, tables, HTTP, in this order.
+ *
+ * @throws LogError `locked` for a second instance on the folder, `rolled-back`, `incarnation-changed` or `log-missing`
+ *   when the log is not the one the tables were made from and `acceptRollback` does not say otherwise, and what the
+ *   parts throw. What was opened is closed again.
+ */
+export async function openServer(options: OpenServerOptions): Promise<RunningServer> {
+  const { config, version, logger, signal, now = Date.now } = options;
+  const bootSecond = Math.ceil(now() / 1000);
+  const opened: (() => Promise<void>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of opened.splice(0).reverse()) await close();
+  };
+  try {
+    await makePrivateFolder(config.dataFolder);
+    opened.push((await acquireFolderLock(config.dataFolder, signal)).close);
+    const secret = await readDomainSecret(config.secretFile);
+    const tables = join(config.dataFolder, 'tables');
+    const { log, fresh } = await openServerLog(options, tables);
+    opened.push(log.close);
+    const projections = await openFold({
+      tables,
+      log,
+      cursorKey: deriveKey(secret, 'cursors', CURSOR_KEY_BYTES),
+      limits: config.limits,
+      acceptRollback: config.acceptRollback,
+      fresh,
+      logger,
+    });
+    opened.push(() => projections.close());
+    await projections.ready;
+    const closing = new AbortController();
+    const app = createApp({
+      domain: config.domain,
+      version,
+      limits: config.limits,
+      operation: config.operation,
+      readModel: projections.read,
+      log,
+      suite: createNodeSuite(),
+      signer: createReceiptSigner(secret),
+      logger,
+      now,
+      bootSecond,
+      behindTlsProxy: config.behindTlsProxy,
+      closing: closing.signal,
+    });
+    await until(bootSecond * 1000, now);
+    const http = await openHttpServer(app, config);
+    opened.push(() => {
+      closing.abort();
+      return http.close();
+    });
+    let closed: Promise<void> | undefined;
+    const close = (): Promise<void> => {
+      closed ??= closeAll();
+      return closed;
+    };
+    const description = await log.describe();
+    return { url: http.url, http, log, projections, description, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** The log; begun anew when it is gone and that was accepted. `fresh`: then the tables have to go as well. */
+async function openServerLog(
+  { config, logger, signal }: OpenServerOptions,
+  tables: string,
+): Promise<{ readonly log: Log; readonly fresh: boolean }> {
+  const place = await logPlace(config);
+  const open = (tablesEmpty: boolean): Promise<Log> =>
+    openLog({
+      place,
+      domain: config.domain,
+      tablesEmpty,
+      ...(config.log.kind === 'remote' ? { replicas: config.log.replicas } : {}),
+      ...(signal === undefined ? {} : { signal }),
+      onNotice: (text) => logger.info(text),
+    });
+  try {
+    return { log: await open((await storedCheckpoint(tables)) === undefined), fresh: false };
+  } catch (error) {
+    if (!isRollback(error) || !config.acceptRollback) throw error;
+    return { log: await open(true), fresh: true };
+  }
+}
+
+async function logPlace({ log, dataFolder }: ServerConfig): Promise<LogPlace> {
+  if (log.kind === 'embedded') {
+    const places = searchPlaces(process.env);
+    const binary = await findNatsServer(log.program === undefined ? places : { ...places, chosen: log.program });
+    return { folder: join(dataFolder, 'nats'), binary };
+  }
+  const { servers, credentialsFile, tokenFile } = log;
+  return {
+    servers,
+    ...(credentialsFile === undefined ? {} : { credentials: await readFile(credentialsFile, 'utf8') }),
+    ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, 'utf8')).trim() }),
+  };
+}
+
+/**
+ * Signatures are taken from the first full second of this run on, so serving begins with it: a client's clock that
+ * agrees with ours is never told that its request is stale. At most a second.
+ */
+async function until(timeMs: number, now: () => number): Promise<void> {
+  const left = timeMs - now();
+  if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+}

@@ -1,0 +1,157 @@
+import { createPublicKey } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createAuthenticator } from '../../src/api/auth/authenticate.ts';
+import { verifyEd25519 } from '../../src/api/auth/device-keys.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
+import { fromBase64, toUtf8 } from '../../src/wire/bytes.ts';
+import { contentDigest, signRequest } from '../../src/wire/http-signature.ts';
+import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
+import { createDeviceKey } from '../support/signed-client.ts';
+
+const NOW = Date.UTC(2026, 10, 1, 12);
+const SECOND = NOW / 1000;
+const key = createDeviceKey(new Uint8Array(32).fill(7));
+const BODY = toUtf8('{"hello":"world"}');
+
+interface Sent {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: Uint8Array | undefined;
+}
+
+async function signed(
+  options: { created?: number; nonce?: string; body?: Uint8Array | undefined } = {},
+): Promise<Sent> {
+  const body = 'body' in options ? options.body : BODY;
+  const headers = await signRequest(
+    {
+      method: 'POST',
+      authority: 'chat.example:4000',
+      path: '/v1/groups/x/commits',
+      query: '?a=1',
+      ...(body === undefined ? {} : { contentDigest: contentDigest(body, nodeSha256) }),
+    },
+    { created: options.created ?? SECOND, nonce: options.nonce ?? 'n'.repeat(22), keyid: key.id, alg: 'ed25519' },
+    key.sign,
+  );
+  return { method: 'POST', url: '/v1/groups/x/commits?a=1', headers: { host: 'chat.example:4000', ...headers }, body };
+}
+
+function authenticator(now = () => NOW, bootSecond = SECOND - 100) {
+  return createAuthenticator({ limits: DEFAULT_LIMITS, now, bootSecond, behindTlsProxy: false });
+}
+
+/** `accepted`, or the reason of the refusal. */
+async function outcome(sent: Sent, by = authenticator()): Promise<string> {
+  const request = { method: sent.method, url: sent.url, headers: sent.headers } as unknown as IncomingMessage;
+  try {
+    const opened = by.open(request);
+    if (opened.keyid !== key.id) return 'unknown-key';
+    await by.prove(opened, key.publicKey, request, sent.body);
+    return 'accepted';
+  } catch (error) {
+    if (error instanceof ProblemError && error.code === 'unauthenticated') return String(error.members.reason);
+    throw error;
+  }
+}
+
+describe('authentication by HTTP Message Signatures', () => {
+  it('verifies the Ed25519 example of RFC 9421, B.2.6', async () => {
+    const base = [
+      '"date": Tue, 20 Apr 2021 02:07:55 GMT',
+      '"@method": POST',
+      '"@path": /foo',
+      '"@authority": example.com',
+      '"content-type": application/json',
+      '"content-length": 18',
+      '"@signature-params": ("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519"',
+    ].join('\n');
+    const signature = fromBase64(
+      'wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==',
+    )!;
+    const publicKey = createPublicKey(
+      '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----',
+    );
+    expect(await verifyEd25519(publicKey, toUtf8(base), signature)).toBe(true);
+    expect(await verifyEd25519(publicKey, toUtf8(base.replace('/foo', '/fou')), signature)).toBe(false);
+  });
+
+  it('takes a request in the one form there is, with and without a body', async () => {
+    expect(await outcome(await signed())).toBe('accepted');
+    expect(await outcome(await signed({ body: undefined }))).toBe('accepted');
+  });
+
+  it('refuses a request of which any byte that is sent was changed', async () => {
+    const sent = await signed();
+    const parts = ['method', 'url', 'host', 'signature-input', 'signature', 'content-digest', 'body'] as const;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...parts),
+        fc.nat(),
+        fc.integer({ min: 1, max: 127 }),
+        async (part, at, flip) => {
+          const changed: Sent = { ...sent, headers: { ...sent.headers } };
+          const change = (text: string): string => {
+            const i = at % text.length;
+            return text.slice(0, i) + String.fromCharCode(text.charCodeAt(i) ^ flip) + text.slice(i + 1);
+          };
+          if (part === 'body') {
+            changed.body = BODY.slice();
+            changed.body[at % BODY.length]! ^= flip;
+          } else if (part === 'method' || part === 'url') changed[part] = change(sent[part]);
+          else changed.headers[part] = change(sent.headers[part]!);
+          // a host is compared without its case (RFC 9110 §4.2.3)
+          fc.pre(part !== 'host' || changed.headers['host']!.toLowerCase() !== sent.headers['host']);
+          expect(await outcome(changed)).not.toBe('accepted');
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('refuses what is not there, not in form, or covers another body', async () => {
+    const sent = await signed();
+    const without = (name: string): Sent => {
+      const { [name]: _dropped, ...headers } = sent.headers;
+      return { ...sent, headers };
+    };
+    expect(await outcome({ ...sent, headers: { host: 'x' } })).toBe('missing');
+    expect(await outcome(without('signature'))).toBe('malformed');
+    expect(await outcome(without('signature-input'))).toBe('malformed');
+    expect(await outcome(without('content-digest'))).toBe('malformed');
+    expect(await outcome({ ...sent, body: undefined })).toBe('malformed');
+    expect(await outcome({ ...sent, body: toUtf8('another') })).toBe('bad-digest');
+    expect(await outcome({ ...(await signed({ body: undefined })), body: BODY })).toBe('malformed');
+  });
+
+  it('takes the clock window and no more, to both sides', async () => {
+    const by = authenticator(() => NOW, 0);
+    const at = async (created: number): Promise<string> => outcome(await signed({ created }), by);
+    expect([await at(SECOND - 60), await at(SECOND + 60)]).toEqual(['accepted', 'accepted']);
+    expect([await at(SECOND - 61), await at(SECOND + 61)]).toEqual(['stale', 'stale']);
+  });
+
+  it('takes nothing that was signed before the boot', async () => {
+    const by = authenticator(() => NOW, SECOND - 5);
+    expect(await outcome(await signed({ created: SECOND - 6 }), by)).toBe('stale');
+    expect(await outcome(await signed({ created: SECOND - 5 }), by)).toBe('accepted');
+  });
+
+  it('takes a signature once in its whole window, also when both copies come at the same moment', async () => {
+    let now = NOW;
+    const by = authenticator(() => now, 0);
+    const sent = await signed({ created: SECOND + 60 });
+    const both = await Promise.all([outcome(sent, by), outcome(sent, by)]);
+    expect(both.sort()).toEqual(['accepted', 'replayed']);
+    for (let waited = 0; waited <= 120; waited += 10) {
+      now = NOW + waited * 1000;
+      expect(await outcome(sent, by)).toBe('replayed');
+    }
+    now = NOW + 121_000;
+    expect(await outcome(sent, by)).toBe('stale');
+  });
+});

@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import { parseArguments } from '../../src/bin/mlsd/arguments.ts';
+import { checkSettings, type ServerConfig } from '../../src/bin/mlsd/config.ts';
+import { OPTION_NAMES, variableOf } from '../../src/bin/mlsd/options.ts';
+import { type ConfigFile, mergeSettings } from '../../src/bin/mlsd/raw-settings.ts';
+import { EXIT, runMlsd } from '../../src/bin/mlsd/run.ts';
+
+type Outcome = { config: ServerConfig } | { problems: readonly string[] };
+
+async function settings(argv: string[], env: Record<string, string> = {}, file?: ConfigFile): Promise<Outcome> {
+  const parsed = await parseArguments(['serve', ...argv], { version: '1', columns: 100 });
+  if (parsed.kind !== 'serve') return { problems: [parsed.kind === 'usage' ? parsed.reason : parsed.text] };
+  const merged = mergeSettings({ flags: parsed.flags, env, ...(file === undefined ? {} : { file }) });
+  if (merged.kind === 'refused') return merged;
+  const check = checkSettings(merged.raw);
+  return check.kind === 'refused' ? check : check;
+}
+
+const config = (outcome: Outcome): ServerConfig => {
+  if (!('config' in outcome)) throw new Error(outcome.problems.join('\n'));
+  return outcome.config;
+};
+const problems = (outcome: Outcome): string => ('problems' in outcome ? outcome.problems.join('\n') : '');
+const file = (content: unknown): ConfigFile => ({ path: '/etc/mlsd.json', content });
+
+describe('the settings of mlsd', () => {
+  it('have defaults that run a private server on loopback', async () => {
+    const { host, port, domain, log, behindTlsProxy, dataFolder, secretFile } = config(await settings([]));
+    expect({ host, port, domain, log, behindTlsProxy }).toEqual({
+      host: '127.0.0.1',
+      port: 4000,
+      domain: 'localhost',
+      log: { kind: 'embedded' },
+      behindTlsProxy: false,
+    });
+    expect(dataFolder).toMatch(/\/\.mlsd$/);
+    expect(secretFile).toBe(`${dataFolder}/secret`);
+  });
+
+  it('are the same from flags, environment and config file', async () => {
+    const flags = ['--port', '5000', '--domain', 'chat.example', '--data', '/srv/mlsd', '--log-level', 'debug'];
+    const more = ['--nats', 'nats://a:1', '--nats', 'nats://b:2', '--replicas', '3', '--limit', 'pastEpochs=7'];
+    const env = {
+      MLSD_PORT: '5000',
+      MLSD_DOMAIN: 'chat.example',
+      MLSD_DATA: '/srv/mlsd',
+      MLSD_LOG_LEVEL: 'debug',
+      MLSD_NATS: 'nats://a:1,nats://b:2',
+      MLSD_REPLICAS: '3',
+      MLSD_LIMIT: 'pastEpochs=7',
+    };
+    const content = {
+      port: 5000,
+      domain: 'chat.example',
+      data: '/srv/mlsd',
+      'log-level': 'debug',
+      nats: ['nats://a:1', 'nats://b:2'],
+      replicas: 3,
+      limit: { pastEpochs: 7 },
+    };
+    const expected = config(await settings([...flags, ...more]));
+    expect(expected.limits.pastEpochs).toBe(7);
+    expect(config(await settings([], env))).toEqual(expected);
+    expect(config(await settings([], {}, file(content)))).toEqual(expected);
+  });
+
+  it('from a flag beat those of the environment, and these the config file', async () => {
+    const env = { MLSD_PORT: '2' };
+    expect(config(await settings(['--port', '1'], env, file({ port: 3 }))).port).toBe(1);
+    expect(config(await settings([], env, file({ port: 3 }))).port).toBe(2);
+    expect(config(await settings([], {}, file({ port: 3 }))).port).toBe(3);
+  });
+
+  it('that are wrong are named where they were written, with the reason, all at once', async () => {
+    const wrong = await settings(['--port', 'abc', '--domain', 'Not A Domain'], { MLSD_LOG_LEVEL: 'loud' });
+    expect(problems(wrong)).toMatch(/--port: has to be a whole number from 0 to 65535, not "abc"/);
+    expect(problems(wrong)).toMatch(/--domain: has to be a domain name/);
+    expect(problems(wrong)).toMatch(/MLSD_LOG_LEVEL: has to be one of/);
+    expect(problems(await settings([], {}, file({ port: -1 })))).toMatch(/port in \/etc\/mlsd.json: .*not -1/);
+    expect(problems(await settings([], {}, file({ prot: 1 })))).toMatch(/prot in \/etc\/mlsd.json/);
+    expect(problems(await settings([], {}, file([])))).toMatch(/one JSON object/);
+    expect(problems(await settings(['--limit', 'nonsense=3']))).toMatch(/--limit/);
+    expect(problems(await settings(['--nats', 'http://x']))).toMatch(/--nats: has to be URLs/);
+    expect(problems(await settings(['--replicas', '3']))).toMatch(/--replicas: only makes sense together with --nats/);
+    expect(problems(await settings(['--prot', '3']))).toMatch(/prot/);
+    expect(problems(await settings(['--port', '1', '--port', '2']))).toMatch(/--port is given twice/);
+  });
+
+  it('D12: plain HTTP only on loopback, or behind a stated TLS proxy', async () => {
+    for (const host of ['0.0.0.0', '::', '192.168.1.5', 'chat.example']) {
+      expect(problems(await settings(['--host', host]))).toMatch(/--behind-tls-proxy/);
+      expect(config(await settings(['--host', host, '--behind-tls-proxy'])).behindTlsProxy).toBe(true);
+    }
+    for (const host of ['127.0.0.1', '::1', 'localhost', '127.0.0.2']) {
+      expect(config(await settings(['--host', host])).host).toBe(host);
+    }
+  });
+
+  it('are all in the help, with their variables', async () => {
+    const help = await parseArguments(['serve', '--help'], { version: '1', columns: 200 });
+    const text = help.kind === 'text' ? help.text : '';
+    for (const name of OPTION_NAMES) {
+      expect(text).toContain(`--${name}`);
+      expect(text.replace(/\s+/g, '')).toContain(variableOf(name));
+    }
+    expect(text).toContain('--config-file');
+  });
+});
+
+describe('mlsd', () => {
+  const run = async (...argv: string[]) => {
+    const out: string[] = [];
+    const err: string[] = [];
+    const code = await runMlsd(argv, {
+      env: {},
+      stdout: { write: (text) => out.push(text) },
+      stderr: { write: (text) => err.push(text) },
+      version: '9.9.9',
+      stopping: AbortSignal.abort(),
+    });
+    return { code, out: out.join(''), err: err.join('') };
+  };
+
+  it('exits 2 for wrong settings and says which', async () => {
+    expect(await run('serve', '--host', '0.0.0.0')).toMatchObject({ code: EXIT.usage, out: '' });
+    expect((await run('serve', '--port', 'x')).err).toContain('--port');
+    expect((await run('serve', '--config-file', '/does/not/exist')).err).toContain('/does/not/exist');
+    expect(await run()).toMatchObject({ code: EXIT.usage });
+    expect(await run('dance')).toMatchObject({ code: EXIT.usage });
+  });
+
+  it('shows help and version on standard output and exits 0', async () => {
+    expect(await run('--help')).toMatchObject({ code: EXIT.done, err: '' });
+    expect(await run('--version')).toMatchObject({ code: EXIT.done, out: '9.9.9\n' });
+  });
+});
