@@ -1,0 +1,84 @@
+import { epochOf } from '../../mls/session/state.ts';
+import { toBase64Url, toUtf8 } from '../../wire/bytes.ts';
+import type { ClientId, Sha256 } from '../../wire/ids.ts';
+import { nextIntention } from './commits.ts';
+import { mustPropose, proposalTurn } from './leave.ts';
+import { canSeal, sendable } from './outbox.ts';
+import type { Group } from './types.ts';
+
+/**
+ * Work that a group's present value asks for. It follows from the value alone, so after a restart the same work is
+ * found again, with the same idempotency keys. `key` tells one piece of work from another.
+ */
+export type Effect = { readonly key: string } & (
+  | { readonly kind: 'create-group' }
+  | { readonly kind: 'post-commit'; readonly id: ClientId }
+  | { readonly kind: 'post-proposal'; readonly id: ClientId; readonly proposal: Uint8Array }
+  | {
+      readonly kind: 'post-messages';
+      readonly idempotencyKey: ClientId;
+      readonly messages: readonly { readonly id: ClientId; readonly message: Uint8Array }[];
+    }
+  | { readonly kind: 'seal' }
+  /** Seal again what the server refused, once the log is read up to here. */
+  | { readonly kind: 'reseal' }
+  /** After `attempts` lost epochs and `refusals`, to be waited for a while. */
+  | { readonly kind: 'commit'; readonly attempts: number; readonly refusals: number }
+  | { readonly kind: 'rejoin'; readonly attempts: number; readonly refusals: number }
+  | { readonly kind: 'propose-leave' }
+  | { readonly kind: 'commit-proposals'; readonly delayMs: number }
+);
+
+export function effectsOf(group: Group, sha256: Sha256): readonly Effect[] {
+  const effects: Effect[] = [];
+  if (group.phase === 'creating' && group.creation !== undefined) {
+    return [{ kind: 'create-group', key: group.creation.id }];
+  }
+  if (group.pending !== undefined && !group.pending.accepted) {
+    effects.push({ kind: 'post-commit', key: group.pending.id, id: group.pending.id });
+  }
+  const intention = nextIntention(group);
+  if (intention !== undefined) {
+    const { attempts, refusals } = intention;
+    const key = `${intention.id}/${attempts}/${refusals}`;
+    effects.push({ kind: intention.kind === 'rejoin' ? 'rejoin' : 'commit', key, attempts, refusals });
+  }
+  effects.push(...outboxEffects(group, sha256), ...leaveEffects(group));
+  return effects;
+}
+
+function outboxEffects(group: Group, sha256: Sha256): readonly Effect[] {
+  if (group.phase !== 'member') return [];
+  const messages = sendable(group).map(({ sealed: { id, message } }) => ({ id, message }));
+  const effects: Effect[] = [];
+  if (messages.length > 0) {
+    // the key follows from the ids: the same messages have the same key, also after a restart
+    const idempotencyKey = toBase64Url(sha256(toUtf8(messages.map(({ id }) => id).join(' ')))) as ClientId;
+    effects.push({ kind: 'post-messages', key: idempotencyKey, idempotencyKey, messages });
+  }
+  if (canSeal(group)) {
+    const waiting = group.outbox.find((item) => item.sealed === undefined);
+    if (waiting !== undefined) effects.push({ kind: 'seal', key: waiting.localId });
+    const stale = group.outbox.find((item) => item.stale);
+    if (stale?.sealed !== undefined) effects.push({ kind: 'reseal', key: stale.sealed.id });
+  }
+  return effects;
+}
+
+function leaveEffects(group: Group): readonly Effect[] {
+  const effects: Effect[] = [];
+  const { leaving } = group;
+  if (mustPropose(group)) effects.push({ kind: 'propose-leave', key: 'leave' });
+  else if (leaving?.proposal !== undefined && !leaving.accepted && group.phase === 'member') {
+    effects.push({ kind: 'post-proposal', key: leaving.id, id: leaving.id, proposal: leaving.proposal });
+  }
+  const delayMs = proposalTurn(group);
+  if (delayMs !== undefined && !group.intentions.some((intention) => intention.kind !== 'rejoin')) {
+    effects.push({
+      kind: 'commit-proposals',
+      key: `${group.mls === undefined ? 0 : epochOf(group.mls)}/${delayMs === 0}`,
+      delayMs,
+    });
+  }
+  return effects;
+}

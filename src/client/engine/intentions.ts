@@ -1,0 +1,76 @@
+import type { AccountId } from '../../wire/ids.ts';
+import {
+  type Group,
+  type Intention,
+  type IntentionKind,
+  type LineDraft,
+  type Signal,
+  type Step,
+  step,
+} from './types.ts';
+
+/** Puts something that needs a commit at the end of the group's queue. */
+export function addIntention(group: Group, id: string, kind: IntentionKind): Step {
+  const intention: Intention = { ...kind, id, attempts: 0, refusals: 0, settled: [] };
+  return step({ ...group, intentions: [...group.intentions, intention] });
+}
+
+/** The commit that was made for it is the group's: everything it still wanted is done. */
+export function closeIntention(group: Group, id: string): Step {
+  const intention = group.intentions.find((candidate) => candidate.id === id);
+  if (intention === undefined) return step(group);
+  const settled = [...intention.settled, ...wanted(intention).map((account) => ({ account, kind: 'done' as const }))];
+  return finish(group, id, { kind: 'intention', id, outcome: { kind: 'done', settled } });
+}
+
+export function refuseIntention(group: Group, id: string, reason: string): Step {
+  const intention = group.intentions.find((candidate) => candidate.id === id);
+  if (intention === undefined) return step(group);
+  return finish(group, id, { kind: 'intention', id, outcome: { kind: 'refused', reason, settled: intention.settled } });
+}
+
+export function replaceIntention(group: Group, intention: Intention): Group {
+  return { ...group, intentions: group.intentions.map((old) => (old.id === intention.id ? intention : old)) };
+}
+
+/** Answers everything that waits for a commit, and drops the one that is pending. */
+export function refuseAll(group: Group, reason: string): Step {
+  const { pending: _pending, ...rest } = group;
+  const signals: Signal[] = group.intentions.map(({ id, settled }) => ({
+    kind: 'intention',
+    id,
+    outcome: { kind: 'refused', reason, settled },
+  }));
+  return step({ ...rest, intentions: [] }, { signals });
+}
+
+/** The end of a group for this device: whatever waits is answered, unsent texts are named, none is lost silently. */
+export function failEverything(group: Group, reason: string, time: number): Step {
+  const refused = refuseAll(group, reason);
+  const { leaving, ...rest } = refused.group;
+  const left: readonly Signal[] =
+    leaving === undefined || leaving.accepted ? [] : [{ kind: 'leave', outcome: { kind: 'done' } }];
+  const lines: LineDraft[] = group.outbox
+    .filter((item) => !item.accepted)
+    .map((item) => ({ kind: 'warning', time, text: `Not sent (${reason}): ${item.text}` }));
+  const outbox = group.outbox.filter((item) => item.accepted);
+  return step({ ...rest, outbox }, { lines, signals: [...refused.signals, ...left] });
+}
+
+/** Accounts an intention is about and that are not settled yet, each once. */
+function wanted(intention: Intention): readonly AccountId[] {
+  switch (intention.kind) {
+    case 'add':
+      return [...new Set(intention.packages.map((added) => added.account))];
+    case 'remove':
+      return intention.accounts;
+    case 'rotate':
+    case 'commit-proposals':
+    case 'rejoin':
+      return [];
+  }
+}
+
+function finish(group: Group, id: string, signal: Signal): Step {
+  return step({ ...group, intentions: group.intentions.filter((old) => old.id !== id) }, { signals: [signal] });
+}

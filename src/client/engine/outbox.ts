@@ -1,0 +1,133 @@
+import { encrypt } from '../../mls/session/message.ts';
+import { type Consumed, pendingProposalsOf } from '../../mls/session/state.ts';
+import type { MessageEntry } from '../../wire/entry.ts';
+import { type ClientId, newClientId } from '../../wire/ids.ts';
+import { DEFAULT_LIMITS } from '../../wire/limits.ts';
+import { encodeBinding, encodeText } from './content.ts';
+import { type EngineEnv, type Group, type OutboxItem, type Step, step } from './types.ts';
+
+/** Messages that travel in one request. */
+export const MESSAGES_PER_REQUEST = DEFAULT_LIMITS.messagesPerRequest;
+/** Bytes of one request of messages; the server's limit is a mebibyte. */
+export const MESSAGES_MAX_BYTES = 768 * 1024;
+
+export function queueText(
+  group: Group,
+  item: { localId: ClientId; ordinal: number; text: string; time: number },
+): Step {
+  return step({ ...group, outbox: [...group.outbox, { ...item, accepted: false, stale: false }] });
+}
+
+/** Whether texts can become ciphertexts now: proposals that wait for a commit forbid it (RFC 9420 §12.4). */
+export function canSeal(group: Group): boolean {
+  return group.phase === 'member' && group.mls !== undefined && pendingProposalsOf(group.mls).length === 0;
+}
+
+/**
+ * Encrypts what waits, oldest first, up to a request's worth. The advanced ratchet and the ciphertexts are one value
+ * and get stored together; only then may anything leave. A text whose epoch the server no longer takes is encrypted
+ * anew only with `reseal`: when the log was read up to the refusal and the entry was not in it.
+ */
+export async function sealTexts(env: EngineEnv, group: Group, options: { readonly reseal: boolean }): Promise<Step> {
+  if (!canSeal(group)) return step(group);
+  let state = group.mls!;
+  const consumed: Consumed[] = [];
+  const outbox: OutboxItem[] = [];
+  let sealed = 0;
+  for (const item of group.outbox) {
+    const due = item.sealed === undefined || (item.stale && options.reseal);
+    if (item.accepted || !due || sealed >= MESSAGES_PER_REQUEST) {
+      outbox.push(item);
+      continue;
+    }
+    const id = item.sealed === undefined ? item.localId : newClientId(env.now(), env.randomBytes);
+    const made = await encrypt(env.suite, state, encodeText(item.text), encodeBinding(id));
+    state = made.state;
+    consumed.push(made.consumed);
+    outbox.push({ ...item, sealed: { id, epoch: made.epoch, message: made.message }, stale: false });
+    sealed += 1;
+  }
+  return sealed === 0 ? step(group) : step({ ...group, mls: state, outbox }, { consumed });
+}
+
+/** Ciphertexts to post now: from the oldest on, in order, as many as fit into one request. */
+export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] {
+  const items: (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] = [];
+  let bytes = 0;
+  for (const item of group.outbox) {
+    if (item.accepted) continue;
+    // an older text that must be encrypted first keeps the younger ones back, or their order would change
+    if (item.sealed === undefined || item.stale) break;
+    bytes += item.sealed.message.length;
+    if (items.length > 0 && (items.length >= MESSAGES_PER_REQUEST || bytes > MESSAGES_MAX_BYTES)) break;
+    items.push({ ...item, sealed: item.sealed });
+  }
+  return items;
+}
+
+export type MessageResult = { readonly id: string } & (
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'refused'; readonly reason: string }
+);
+
+/** The server's answer to {@link sendable}; an item whose entry came first is gone already. */
+export function messagesAnswered(env: EngineEnv, group: Group, results: readonly MessageResult[]): Step {
+  const answers = new Map(results.map((result) => [result.id, result]));
+  const sent: string[] = [];
+  const refused: { text: string; reason: string }[] = [];
+  const outbox: OutboxItem[] = [];
+  for (const item of group.outbox) {
+    const answer = item.sealed === undefined ? undefined : answers.get(item.sealed.id);
+    switch (answer?.kind) {
+      case undefined:
+        outbox.push(item);
+        break;
+      case 'accepted':
+        if (!item.accepted) sent.push(item.localId);
+        outbox.push({ ...item, accepted: true, stale: false });
+        break;
+      case 'stale':
+        outbox.push({ ...item, stale: true });
+        break;
+      case 'refused':
+        refused.push({ text: item.text, reason: answer.reason });
+        break;
+    }
+  }
+  return step(
+    { ...group, outbox },
+    {
+      lines: refused.map(({ text, reason }) => ({
+        kind: 'warning',
+        time: env.now(),
+        text: `Not sent (${reason}): ${text}`,
+      })),
+      signals: sent.map((localId) => ({ kind: 'sent', localId })),
+    },
+  );
+}
+
+/** An entry of our own: shown from the stored text. `undefined` when no text waits for it. */
+export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry): Step | undefined {
+  const item = group.outbox.find((candidate) => candidate.sealed?.id === entry.id);
+  if (item === undefined) return undefined;
+  const sender = env.directory.person(env.me.account, env.me.device);
+  return step(
+    { ...group, outbox: group.outbox.filter((candidate) => candidate !== item) },
+    {
+      lines: [
+        {
+          kind: 'message',
+          id: item.localId,
+          sender,
+          text: item.text,
+          own: true,
+          time: entry.time,
+          position: entry.position,
+        },
+      ],
+      signals: item.accepted ? [] : [{ kind: 'sent', localId: item.localId }],
+    },
+  );
+}

@@ -1,0 +1,77 @@
+import { joinFromWelcome } from '../../mls/session/join.ts';
+import type { KeyPackagePair } from '../../mls/session/key-package.ts';
+import { epochOf, groupIdOf } from '../../mls/session/state.ts';
+import { equalBytes } from '../../wire/bytes.ts';
+import type { WelcomeEntry } from '../../wire/entry.ts';
+import { groupIdOf as idOfGroup } from '../../wire/ids.ts';
+import { park } from './placing.ts';
+import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
+
+/** A group of which nothing is known but that it is there. */
+export function emptyGroup(bytes: Uint8Array, name: string): Group {
+  return {
+    id: idOfGroup(bytes),
+    bytes,
+    name,
+    phase: 'joining',
+    position: 0,
+    generations: new Map(),
+    intentions: [],
+    outbox: [],
+    unread: 0,
+  };
+}
+
+export interface WelcomeKeys {
+  /** The key package the Welcome was made for; absent when this device has none of those it names. */
+  readonly keyPackage?: KeyPackagePair;
+  /** Fetched after a step said `needs-tree`. */
+  readonly tree?: Uint8Array;
+}
+
+/**
+ * Joins by an invitation. One that was used before, or that an own rejoin has overtaken, changes nothing. One that
+ * cannot be used leaves a parked group behind, so that its name and the reason are visible.
+ */
+export async function applyWelcome(
+  env: EngineEnv,
+  known: Group | undefined,
+  entry: WelcomeEntry,
+  keys: WelcomeKeys,
+): Promise<Step | Needs> {
+  const { group: bytes, name, position, head, epoch, inviter, welcome } = entry.payload;
+  const group = known ?? emptyGroup(bytes, name ?? idOfGroup(bytes).slice(0, 8));
+  if (group.position >= position) return step(group);
+  const refuse = (reason: string): Step => {
+    const parked = park({ ...group, position, head }, `The invitation cannot be used (${reason})`, entry.time);
+    return { ...parked, group: { ...parked.group, name: name ?? parked.group.name } };
+  };
+  if (keys.keyPackage === undefined) return refuse('it is for a key package that this device does not have');
+  env.directory.takeMissing();
+  const joined = await joinFromWelcome(env.suite, env.config, {
+    welcome,
+    keyPackage: keys.keyPackage,
+    ...(keys.tree === undefined ? {} : { tree: keys.tree }),
+  });
+  if (joined.kind === 'refused') {
+    if (joined.code === 'tree-missing') return { kind: 'needs-tree', group: group.id, epoch };
+    const accounts = env.directory.takeMissing();
+    if (accounts.length > 0) return { kind: 'needs-accounts', accounts };
+    return refuse(joined.code);
+  }
+  if (!equalBytes(groupIdOf(joined.state), bytes)) return refuse('it leads to another group than the server says');
+  if (epochOf(joined.state) !== epoch) return refuse('it leads to another epoch than the server says');
+  const by = env.directory.person(inviter, entry.sender);
+  const { parkedReason: _reason, pending: _pending, leaving: _leaving, creation: _creation, ...rest } = group;
+  const member: Group = {
+    ...rest,
+    name: name ?? group.name,
+    phase: 'member',
+    position,
+    head,
+    mls: joined.state,
+    generations: new Map(),
+    unread: group.unread + 1,
+  };
+  return step(member, { lines: [{ kind: 'joined', by, epoch, time: entry.time, position }] });
+}

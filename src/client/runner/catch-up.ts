@@ -1,0 +1,50 @@
+import { cursorFromBlock } from '../../wire/cursor.ts';
+import type { Cursor } from '../../wire/ids.ts';
+import type { ServerApi } from '../transport/server-api.ts';
+import type { ChatState } from './chat-state.ts';
+import { Aborted } from './retry.ts';
+import type { SyncLoop } from './sync-loop.ts';
+
+const LOOK_AHEAD_ENTRIES = 1000;
+
+/**
+ * Waits until everything that is in the log now is processed. Cursors cannot be compared, so the server is asked what
+ * comes after ours, and the last of those is waited for.
+ *
+ * @throws Aborted when the signal fires; ProblemError and TransportError when the server cannot be asked
+ */
+export async function waitUntilCaughtUp(
+  world: { readonly api: ServerApi; readonly state: ChatState; readonly sync: SyncLoop },
+  signal: AbortSignal,
+): Promise<void> {
+  const { api, state, sync } = world;
+  await sync.whenUpToDate(signal);
+  const passed = new Set<Cursor>();
+  let wake = (): void => {};
+  const stop = sync.onPassed((cursor) => {
+    passed.add(cursor);
+    wake();
+  });
+  const aborted = (): void => wake();
+  signal.addEventListener('abort', aborted, { once: true });
+  try {
+    let from = state.cursor;
+    for (let complete = false; !complete; ) {
+      if (signal.aborted) throw new Aborted();
+      const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES);
+      complete = page.upToDate;
+      from = page.cursor;
+      if (page.entries.length === 0) continue;
+      const last = cursorFromBlock(page.cursors, page.entries.length - 1);
+      while (!passed.has(last) && state.cursor !== last) {
+        if (signal.aborted) throw new Aborted();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    stop();
+    signal.removeEventListener('abort', aborted);
+  }
+}

@@ -1,0 +1,140 @@
+import { formatIdentity } from '../../mls/identity.ts';
+import { generateSignatureKeys } from '../../mls/session/key-package.ts';
+import type { Suite } from '../../mls/suite.ts';
+import { encodeRegistration, statementToSign } from '../../wire/account-statement.ts';
+import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import {
+  type AccountId,
+  accountIdOf,
+  type ClientId,
+  type DeviceId,
+  deviceIdOf,
+  newClientId,
+  type Sha256,
+} from '../../wire/ids.ts';
+import { checkName, foldName } from '../../wire/names.ts';
+import { ProblemError } from '../../wire/problems.ts';
+import { ClientError } from '../client-error.ts';
+import type { Me } from '../engine/types.ts';
+import type { ClientStore, Write } from '../store/client-store.ts';
+import { keys } from '../store/keys.ts';
+import type { ServerApi } from '../transport/server-api.ts';
+import { asClientError } from './failures.ts';
+import { keyPackageWrite, newKeyPackages } from './key-packages.ts';
+
+/** Who this folder belongs to. Private keys are made here and never leave it. */
+export interface StoredIdentity {
+  readonly v: 1;
+  readonly domain: string;
+  readonly name: string;
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  readonly deviceKey: { readonly publicKey: Uint8Array; readonly signKey: Uint8Array };
+  readonly keys: Me['keys'];
+  readonly statement: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Of the registration; the same until it is answered. */
+  readonly registration: { readonly key: ClientId; readonly keyPackages: readonly Uint8Array[] } | null;
+}
+
+export interface IdentityWorld {
+  readonly suite: Suite;
+  readonly sha256: Sha256;
+  readonly now: () => number;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
+export function meOf(identity: StoredIdentity): Me {
+  const { account, device, name, domain } = identity;
+  return { account, device, name, domain, identity: formatIdentity({ domain, account, device }), keys: identity.keys };
+}
+
+export async function loadIdentity(store: ClientStore): Promise<StoredIdentity | undefined> {
+  const bytes = await store.get(keys.identity());
+  return bytes === undefined ? undefined : (decodeCbor(bytes) as StoredIdentity);
+}
+
+/** @throws ClientError `other-user`, `invalid-name` */
+export function checkOwner(identity: StoredIdentity | undefined, userName: string): string {
+  const check = checkName(userName);
+  if (!check.ok) throw new ClientError('invalid-name', `${userName} is not a user name: ${check.reason}`);
+  if (identity !== undefined && foldName(identity.name) !== foldName(check.name)) {
+    throw new ClientError('other-user', `this folder belongs to ${identity.name}, not to ${check.name}`);
+  }
+  return check.name;
+}
+
+/** Makes all keys, the statement and the first key packages, and stores them: nothing was sent yet. */
+export async function createIdentity(
+  store: ClientStore,
+  world: IdentityWorld,
+  wanted: { readonly name: string; readonly domain: string; readonly label: string },
+): Promise<StoredIdentity> {
+  const { suite, sha256, now, randomBytes } = world;
+  const deviceKey = await suite.signature.keygen();
+  const signatureKeys = await generateSignatureKeys(suite);
+  const statement = encodeRegistration({
+    v: 1,
+    type: 'register',
+    domain: wanted.domain,
+    name: wanted.name,
+    device: { key: deviceKey.publicKey, label: wanted.label, signatureKeys: [signatureKeys.signPublic] },
+    time: now(),
+    nonce: randomBytes(16),
+  });
+  const account = accountIdOf(statement, sha256);
+  const device = deviceIdOf(deviceKey.publicKey, sha256);
+  const base = {
+    v: 1,
+    domain: wanted.domain,
+    name: wanted.name,
+    account,
+    device,
+    deviceKey: { publicKey: deviceKey.publicKey, signKey: deviceKey.signKey },
+    keys: signatureKeys,
+    statement,
+    signature: await suite.signature.sign(deviceKey.signKey, statementToSign(statement)),
+  } as const;
+  const packages = await newKeyPackages(world, meOf({ ...base, registration: null }), {
+    oneTime: undefined,
+    lastResort: true,
+  });
+  const registration = { key: newClientId(now(), randomBytes), keyPackages: packages.map((made) => made.bytes) };
+  const identity: StoredIdentity = { ...base, registration };
+  await store.commit([identityWrite(identity), ...packages.map(keyPackageWrite)]);
+  await store.durable();
+  return identity;
+}
+
+/**
+ * Registers, or finishes a registration that was interrupted: the same statement under the same idempotency key.
+ *
+ * @throws ClientError `name-taken` (the keys are dropped: they are nobody's), `unreachable`, `refused`
+ */
+export async function register(store: ClientStore, api: ServerApi, identity: StoredIdentity): Promise<StoredIdentity> {
+  if (identity.registration === null) return identity;
+  const { key, keyPackages } = identity.registration;
+  const { statement, signature } = identity;
+  try {
+    await api.register(key, { statement, signature, keyPackages });
+  } catch (error) {
+    if (error instanceof ProblemError && error.code === 'name-taken') {
+      await forget(store);
+      const text = `the name ${identity.name} is taken, and not by the keys of this folder`;
+      throw new ClientError('name-taken', text, error);
+    }
+    throw asClientError(error, 'the registration');
+  }
+  const registered: StoredIdentity = { ...identity, registration: null };
+  await store.commit([identityWrite(registered)]);
+  return registered;
+}
+
+async function forget(store: ClientStore): Promise<void> {
+  const rows = await store.range({ from: Uint8Array.of(0), to: Uint8Array.of(255) });
+  await store.commit(rows.map(([key]): Write => ({ key, value: undefined })));
+}
+
+function identityWrite(identity: StoredIdentity): Write {
+  return { key: keys.identity(), value: encodeCbor(identity) };
+}

@@ -1,0 +1,89 @@
+import { createKeyPackage } from '../../mls/session/key-package.ts';
+import type { Suite } from '../../mls/suite.ts';
+import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import type { ClientId } from '../../wire/ids.ts';
+import type { Me } from '../engine/types.ts';
+import type { ClientStore, Write } from '../store/client-store.ts';
+import { keys, rangeOf } from '../store/keys.ts';
+import type { ServerApi } from '../transport/server-api.ts';
+
+/** One-time packages that the server should have of this device. */
+export const KEY_PACKAGE_STOCK = 50;
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Below the server's limit of 90 days, with room for the hour they are backdated by. */
+export const KEY_PACKAGE_LIFETIME_MS = 84 * DAY_MS;
+/** An invitation may be under way when its package expires. */
+const EXPIRED_KEPT_MS = 14 * DAY_MS;
+
+/** A key package with its secrets, as this device keeps it until an invitation uses it. */
+export interface StoredKeyPackage {
+  readonly ref: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly privateBytes: Uint8Array;
+  readonly lastResort: boolean;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
+}
+
+export async function newKeyPackages(
+  world: { readonly suite: Suite; readonly now: () => number },
+  me: Me,
+  wanted: { readonly oneTime: number | undefined; readonly lastResort: boolean },
+): Promise<readonly StoredKeyPackage[]> {
+  const count = (wanted.oneTime ?? KEY_PACKAGE_STOCK) + (wanted.lastResort ? 1 : 0);
+  const made: StoredKeyPackage[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const lastResort = wanted.lastResort && i === count - 1;
+    const options = { identity: me.identity, keys: me.keys, now: world.now(), lifetimeMs: KEY_PACKAGE_LIFETIME_MS };
+    made.push(await createKeyPackage(world.suite, { ...options, lastResort }));
+  }
+  return made;
+}
+
+export function keyPackageWrite(made: StoredKeyPackage): Write {
+  return { key: keys.keyPackage(made.ref), value: encodeCbor(made) };
+}
+
+/** The first of these packages that this device has the secrets of. */
+export async function findKeyPackage(
+  store: ClientStore,
+  refs: readonly Uint8Array[],
+): Promise<StoredKeyPackage | undefined> {
+  const values = await store.getMany(refs.map((ref) => keys.keyPackage(ref)));
+  const value = values.find((found) => found !== undefined);
+  return value === undefined ? undefined : (decodeCbor(value) as StoredKeyPackage);
+}
+
+/**
+ * Brings the server's stock up to {@link KEY_PACKAGE_STOCK} and one last resort. The secrets are stored before the
+ * packages leave; packages whose publication failed are never used and expire.
+ */
+export async function refillKeyPackages(options: {
+  readonly store: ClientStore;
+  readonly api: ServerApi;
+  readonly world: { readonly suite: Suite; readonly now: () => number };
+  readonly me: Me;
+  readonly newId: () => ClientId;
+  /** The last resort was handed out: replace it (RFC 9420 §16.8). */
+  readonly replaceLastResort: boolean;
+}): Promise<void> {
+  const { store, api, world, me } = options;
+  const stock = await api.stock();
+  const oneTime = Math.max(0, KEY_PACKAGE_STOCK - stock.available);
+  const lastResort = options.replaceLastResort || !stock.lastResort;
+  if (oneTime === 0 && !lastResort) return;
+  const packages = await newKeyPackages(world, me, { oneTime, lastResort });
+  await store.commit(packages.map(keyPackageWrite));
+  await store.durable();
+  await api.publishKeyPackages(
+    options.newId(),
+    packages.map((made) => made.bytes),
+  );
+}
+
+/** Drops the secrets of packages that nobody can use any more. */
+export async function dropExpiredKeyPackages(store: ClientStore, now: number): Promise<void> {
+  const rows = await store.range(rangeOf('keyPackage'));
+  const expired = rows.filter(([, value]) => (decodeCbor(value) as StoredKeyPackage).notAfter + EXPIRED_KEPT_MS < now);
+  if (expired.length > 0) await store.commit(expired.map(([key]) => ({ key, value: undefined })));
+}

@@ -1,0 +1,94 @@
+import { randomBytes as nodeRandomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createNodeSuite, nodeSha256 } from '../../mls/suite-node.ts';
+import { type DeviceId, deviceIdOf } from '../../wire/ids.ts';
+import type { ChatClient } from '../chat-client.ts';
+import type { ClientStore } from '../store/client-store.ts';
+import { openLmdbStore } from '../store/lmdb-store.ts';
+import { createHttpApi } from '../transport/http-api.ts';
+import type { ServerApi } from '../transport/server-api.ts';
+import type { PoisonedEntry, ReadingProgress } from './entry-reader.ts';
+import { asClientError } from './failures.ts';
+import { checkOwner, createIdentity, loadIdentity, register, type StoredIdentity } from './identity.ts';
+import { openLocalClient } from './local-client.ts';
+
+const STORE_FOLDER = 'store';
+const LABEL_MAX_CHARACTERS = 64;
+
+/** What a client is started with; can cross a worker boundary. */
+export interface StartOptions {
+  /** Already locked by the caller. */
+  readonly dir: string;
+  readonly server: string;
+  readonly userName: string;
+  readonly deviceLabel?: string;
+  readonly poisoned?: readonly PoisonedEntry[];
+}
+
+/** How the device's requests are signed; the device key comes with the identity. */
+export type ConnectApi = (device: {
+  readonly id: DeviceId;
+  readonly sign: (message: Uint8Array) => Promise<Uint8Array>;
+}) => ServerApi;
+
+/** Opens the store in the folder, registers when that is still to be done, and starts the client in this thread. */
+export async function startClient(options: StartOptions, progress?: ReadingProgress): Promise<ChatClient> {
+  const store = await openLmdbStore(join(options.dir, STORE_FOLDER));
+  const random = { now: Date.now, randomBytes };
+  const connect: ConnectApi = ({ id, sign }) =>
+    createHttpApi({ server: options.server, device: id, sign, sha256: nodeSha256, ...random });
+  return startOver(store, connect, { ...options, ...(progress === undefined ? {} : { progress }) });
+}
+
+/** The same over any store and server. Closes the store when it fails. */
+export async function startOver(
+  store: ClientStore,
+  connect: ConnectApi,
+  options: Omit<StartOptions, 'dir'> & { readonly progress?: ReadingProgress; readonly random?: () => number },
+): Promise<ChatClient> {
+  const suite = createNodeSuite();
+  const world = { suite, sha256: nodeSha256, now: Date.now, randomBytes };
+  let api: ServerApi | undefined;
+  try {
+    let identity = await loadIdentity(store);
+    const name = checkOwner(identity, options.userName);
+    const open = (deviceKey: StoredIdentity['deviceKey']): ServerApi => {
+      const sign = (message: Uint8Array): Promise<Uint8Array> => suite.signature.sign(deviceKey.signKey, message);
+      return connect({ id: deviceIdOf(deviceKey.publicKey, nodeSha256), sign });
+    };
+    if (identity === undefined) {
+      // who we are depends on the server's domain, so the first start asks for it before any key is made to last
+      const asking = open(await suite.signature.keygen().then(({ publicKey, signKey }) => ({ publicKey, signKey })));
+      const { domain } = await asking
+        .serverInfo()
+        .catch((error: unknown) => {
+          throw asClientError(error, 'asking the server for its domain');
+        })
+        .finally(() => asking.close());
+      const label = options.deviceLabel ?? hostname().slice(0, LABEL_MAX_CHARACTERS);
+      identity = await createIdentity(store, world, { name, domain, label });
+    }
+    api = open(identity.deviceKey);
+    identity = await register(store, api, identity);
+    return await openLocalClient({
+      store,
+      api,
+      identity,
+      server: options.server,
+      ...world,
+      monotonicMs: () => performance.now(),
+      random: options.random ?? Math.random,
+      ...(options.progress === undefined ? {} : { progress: options.progress }),
+      ...(options.poisoned === undefined ? {} : { poisoned: options.poisoned }),
+    });
+  } catch (error) {
+    await api?.close();
+    await store.close();
+    throw error;
+  }
+}
+
+function randomBytes(length: number): Uint8Array {
+  return new Uint8Array(nodeRandomBytes(length));
+}

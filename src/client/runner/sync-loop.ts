@@ -1,0 +1,193 @@
+import { type Cursor, START_CURSOR } from '../../wire/ids.ts';
+import type { Page } from '../../wire/page.ts';
+import { ProblemError } from '../../wire/problems.ts';
+import type { Connection } from '../chat-client.ts';
+import type { Needs } from '../engine/types.ts';
+import { type ServerApi, TransportError } from '../transport/server-api.ts';
+import type { AccountBook } from './accounts.ts';
+import type { ChatState } from './chat-state.ts';
+import type { EntryReader } from './entry-reader.ts';
+import { isPassing, reasonOf } from './failures.ts';
+import { backoffMs, pause } from './retry.ts';
+import type { Serial } from './serial.ts';
+
+/** Entries between two `progress` events. */
+const PROGRESS_ENTRIES = 100;
+/** Stands for a tree that the server does not have: the join is refused over it, and the rest of the log goes on. */
+const NO_TREE = new Uint8Array(0);
+
+export interface SyncLoop {
+  readonly connection: Connection;
+  /** Whether the running stream has delivered everything that was there when it began. */
+  readonly upToDate: boolean;
+  /** Resolves when {@link SyncLoop.upToDate} is true, or the signal fires. */
+  whenUpToDate(signal: AbortSignal): Promise<void>;
+  /** Calls back for every cursor that was passed, until closed. */
+  onPassed(listener: (cursor: Cursor) => void): () => void;
+  /** Tries again now instead of at the end of the present waiting time. */
+  nudge(): void;
+  /** Ends when the signal fires. @throws what the store or the engine threw: there is no going on then */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Reads the device's log for ever: replay from the stored cursor, then live, the same code for both. Every entry is
+ * processed in order and its cursor stored with it; a broken connection costs waiting, never an entry.
+ */
+export function createSyncLoop(options: {
+  readonly api: ServerApi;
+  readonly state: ChatState;
+  readonly reader: EntryReader;
+  readonly accounts: AccountBook;
+  readonly serial: Serial;
+  readonly random: () => number;
+  readonly onConnection: (connection: Connection) => void;
+  readonly onCaughtUp: (cursor: Cursor) => void;
+  readonly onProgress: (done: number) => void;
+  readonly onStock: (news: { low: boolean; lastResortUsed: boolean }) => void;
+}): SyncLoop {
+  const { api, state, reader, accounts, serial, random } = options;
+  let connection: Connection = { state: 'connecting' };
+  let upToDate = false;
+  let nudged = new AbortController();
+  const upToDateWaiters = new Set<() => void>();
+  const passedListeners = new Set<(cursor: Cursor) => void>();
+
+  const setConnection = (next: Connection): void => {
+    const same = next.state === connection.state && next.state !== 'offline';
+    connection = next;
+    if (!same) options.onConnection(next);
+  };
+  const setUpToDate = (value: boolean): void => {
+    upToDate = value;
+    if (!value) return;
+    for (const wake of upToDateWaiters) wake();
+    upToDateWaiters.clear();
+  };
+
+  const fulfil = async (needs: Needs): Promise<void> => {
+    switch (needs.kind) {
+      case 'needs-accounts':
+        return accounts.fetch(needs.accounts);
+      case 'needs-tree': {
+        const tree = await api.tree(needs.group, needs.epoch).catch((error: unknown) => {
+          if (isPassing(error) || !(error instanceof ProblemError)) throw error;
+          return { ratchetTree: NO_TREE };
+        });
+        return reader.putTree(needs.group, needs.epoch, tree.ratchetTree);
+      }
+    }
+  };
+
+  const readPage = async (page: Page, done: number): Promise<number> => {
+    let next = 0;
+    while (next < page.entries.length) {
+      const from = next;
+      const slice = await serial.run(() => reader.readSlice(page, from));
+      next = slice.next;
+      for (const cursor of slice.passed) passed(cursor);
+      if (!upToDate && Math.floor((done + next) / PROGRESS_ENTRIES) > Math.floor((done + from) / PROGRESS_ENTRIES)) {
+        options.onProgress(done + next);
+      }
+      if (slice.needs !== undefined) await fulfil(slice.needs);
+    }
+    await serial.run(() => reader.finishPage(page));
+    passed(page.cursor);
+    const news = reader.takeStockNews();
+    if (news.low || news.lastResortUsed) options.onStock(news);
+    return done + page.entries.length;
+  };
+  const passed = (cursor: Cursor): void => {
+    for (const listener of passedListeners) listener(cursor);
+  };
+
+  /** One connection, until it ends. */
+  const follow = async (cursor: Cursor, signal: AbortSignal): Promise<string> => {
+    let done = 0;
+    for await (const item of api.syncStream(cursor, signal)) {
+      if (signal.aborted) return 'closed';
+      setConnection({ state: 'online' });
+      switch (item.type) {
+        case 'page':
+          done = await readPage(item, done);
+          break;
+        case 'caught-up': {
+          await serial.run(async () => {
+            const batch = state.begin();
+            batch.advance(item.cursor);
+            await batch.commit();
+          });
+          setUpToDate(true);
+          passed(item.cursor);
+          options.onCaughtUp(item.cursor);
+          break;
+        }
+        case 'heartbeat':
+          break;
+        case 'closing':
+          if (item.reason === 'cursor-invalid') throw new ProblemError('cursor-invalid', 'the log was replaced');
+          return item.reason;
+      }
+    }
+    return 'the server closed the connection';
+  };
+
+  return {
+    get connection() {
+      return connection;
+    },
+    get upToDate() {
+      return upToDate;
+    },
+    whenUpToDate: (signal) => {
+      if (upToDate || signal.aborted) return Promise.resolve();
+      return new Promise((resolve) => {
+        const wake = (): void => {
+          upToDateWaiters.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        upToDateWaiters.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    },
+    onPassed: (listener) => {
+      passedListeners.add(listener);
+      return () => passedListeners.delete(listener);
+    },
+    nudge: () => nudged.abort(),
+    run: async (signal) => {
+      let failures = 0;
+      let resync = false;
+      while (!signal.aborted) {
+        setConnection({ state: 'connecting' });
+        let reason: string;
+        const before = state.cursor;
+        try {
+          reason = await follow(resync ? START_CURSOR : state.cursor, signal);
+          failures = 0;
+        } catch (error) {
+          if (signal.aborted) return;
+          if (error instanceof ProblemError && error.code === 'cursor-invalid' && !resync) {
+            // the log was replaced: read it from its beginning against what is here already
+            resync = true;
+            continue;
+          }
+          if (!isPassing(error) && !(error instanceof ProblemError)) throw error;
+          reason = error instanceof TransportError ? error.message : reasonOf(error);
+        }
+        if (state.cursor !== before) {
+          failures = 0;
+          resync = false;
+        }
+        if (signal.aborted) return;
+        setUpToDate(false);
+        const retryInMs = Math.round(backoffMs(failures, random));
+        failures += 1;
+        setConnection({ state: 'offline', reason, retryInMs });
+        nudged = new AbortController();
+        await pause(retryInMs, AbortSignal.any([signal, nudged.signal]));
+      }
+    },
+  };
+}

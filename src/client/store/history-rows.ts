@@ -1,0 +1,92 @@
+import { fromUtf8, toUtf8 } from '../../wire/bytes.ts';
+import { type Cursor, START_CURSOR } from '../../wire/ids.ts';
+import type { HistoryLine } from '../chat-client.ts';
+import { ClientError } from '../client-error.ts';
+import type { ClientStore, Write } from './client-store.ts';
+import { keys, ordinalOf, rangeOf } from './keys.ts';
+
+/** Rows of a new line: the line, and its place among its group's lines. */
+export function lineWrites(line: HistoryLine, group: Uint8Array, ordinal: number): readonly Write[] {
+  return [
+    // a line is all text and numbers: JSON is many times faster here than CBOR, and this runs for every message
+    { key: keys.line(ordinal), value: toUtf8(JSON.stringify(line)) },
+    { key: keys.groupLine(group, ordinal), value: new Uint8Array(0) },
+  ];
+}
+
+/** Remembers which lines came up to a cursor, `ordinal` being that of the last one. */
+export function cursorWrite(cursor: Cursor, ordinal: number): Write {
+  return { key: keys.cursor(cursor), value: toUtf8(String(ordinal)) };
+}
+
+/**
+ * Lines after a cursor, oldest first. Lines of one entry share a cursor and are never torn apart: the answer may have a
+ * few more than `limit`.
+ *
+ * @throws ClientError `unknown-cursor`
+ */
+export async function readHistory(
+  store: ClientStore,
+  after: Cursor,
+  options: { readonly group?: Uint8Array; readonly limit: number },
+): Promise<readonly HistoryLine[]> {
+  const from = (await ordinalAt(store, after)) + 1;
+  const lines = await readLines(store, { from, ...options });
+  for (let next = lines.at(-1); next !== undefined && lines.length >= options.limit; ) {
+    const more = await readLines(store, { from: next.ordinal + 1, ...options, limit: 1 });
+    if (more[0] === undefined || more[0].line.cursor === undefined || more[0].line.cursor !== next.line.cursor) break;
+    lines.push(more[0]);
+    next = more[0];
+  }
+  return lines.map(({ line }) => line);
+}
+
+/** The newest lines of a group, oldest first. */
+export async function readRecent(
+  store: ClientStore,
+  group: Uint8Array,
+  limit: number,
+): Promise<readonly HistoryLine[]> {
+  const rows = await store.range({ ...rangeOf('groupLine', group), limit, reverse: true });
+  const values = await store.getMany(rows.map(([key]) => keys.line(ordinalOf(key))));
+  return values.flatMap((value) => (value === undefined ? [] : [decodeLine(value)])).reverse();
+}
+
+interface StoredLine {
+  readonly ordinal: number;
+  readonly line: HistoryLine;
+}
+
+async function readLines(
+  store: ClientStore,
+  { from, group, limit }: { from: number; group?: Uint8Array; limit: number },
+): Promise<StoredLine[]> {
+  if (group === undefined) {
+    const rows = await store.range({ from: keys.line(from), to: rangeOf('line').to, limit });
+    return rows.map(([key, value]) => ({ ordinal: ordinalOf(key), line: decodeLine(value) }));
+  }
+  const index = await store.range({ from: keys.groupLine(group, from), to: rangeOf('groupLine', group).to, limit });
+  const ordinals = index.map(([key]) => ordinalOf(key));
+  const values = await store.getMany(ordinals.map((ordinal) => keys.line(ordinal)));
+  return ordinals.flatMap((ordinal, i) => {
+    const value = values[i];
+    return value === undefined ? [] : [{ ordinal, line: decodeLine(value) }];
+  });
+}
+
+async function ordinalAt(store: ClientStore, cursor: Cursor): Promise<number> {
+  if (cursor === START_CURSOR) return 0;
+  const value = await store.get(keys.cursor(cursor));
+  if (value === undefined) throw new ClientError('unknown-cursor', `the cursor ${cursor} is not known here`);
+  return Number(textOf(value));
+}
+
+function decodeLine(bytes: Uint8Array): HistoryLine {
+  return JSON.parse(textOf(bytes)) as HistoryLine;
+}
+
+function textOf(bytes: Uint8Array): string {
+  const text = fromUtf8(bytes);
+  if (text === undefined) throw new ClientError('storage', 'the local store holds a line that cannot be read');
+  return text;
+}

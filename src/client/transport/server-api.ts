@@ -1,0 +1,76 @@
+import type { AccountId, ClientId, Cursor, GroupId } from '../../wire/ids.ts';
+import type { Page, StreamItem } from '../../wire/page.ts';
+import type { Account, RegisterRequest, RegisterResponse } from '../../wire/schemas/accounts.ts';
+import type {
+  Accepted,
+  GroupInfoResponse,
+  GroupLookupResponse,
+  MessagesResponse,
+  TreeResponse,
+} from '../../wire/schemas/groups.ts';
+import type { ClaimResponse, KeyPackageStock, PublishResult } from '../../wire/schemas/key-packages.ts';
+import type { ServerInfo } from '../../wire/schemas/server-info.ts';
+
+/** What is sent where bytes stand in a schema: the schemas are stricter than needed about their buffers. */
+type Loose<Value> = Value extends Uint8Array
+  ? Uint8Array
+  : Value extends readonly (infer Item)[]
+    ? readonly Loose<Item>[]
+    : Value extends object
+      ? { readonly [Key in keyof Value]: Loose<Value[Key]> }
+      : Value;
+
+export interface CommitBody {
+  readonly commit: Uint8Array;
+  readonly welcome?: Uint8Array;
+  readonly groupInfo: Uint8Array;
+}
+
+export interface MessageBody {
+  readonly id: ClientId;
+  readonly message: Uint8Array;
+}
+
+/**
+ * The server as the client uses it: one method a resource, signed by this device. Everything that changes something
+ * carries its idempotency key, so it may be repeated until it was answered.
+ *
+ * Every method throws `ProblemError` for an answer that is a problem, and {@link TransportError} when there was none.
+ */
+export interface ServerApi {
+  serverInfo(): Promise<ServerInfo>;
+  register(key: ClientId, body: Loose<RegisterRequest>): Promise<RegisterResponse>;
+  /** `undefined` when there is no such account. */
+  accountByName(name: string): Promise<Account | undefined>;
+  account(id: AccountId): Promise<Account | undefined>;
+  stock(): Promise<KeyPackageStock>;
+  publishKeyPackages(key: ClientId, keyPackages: readonly Uint8Array[]): Promise<PublishResult>;
+  claimKeyPackages(key: ClientId, group: Uint8Array, accounts: readonly AccountId[]): Promise<ClaimResponse>;
+  createGroup(
+    key: ClientId,
+    body: { readonly group: Uint8Array; readonly name?: string; readonly groupInfo: Uint8Array },
+  ): Promise<Accepted>;
+  groupsByName(name: string): Promise<GroupLookupResponse>;
+  postCommit(key: ClientId, group: GroupId, body: CommitBody): Promise<Accepted>;
+  postProposal(key: ClientId, group: GroupId, proposal: Uint8Array): Promise<Accepted>;
+  postMessages(key: ClientId, group: GroupId, messages: readonly MessageBody[]): Promise<MessagesResponse>;
+  tree(group: GroupId, epoch: number): Promise<TreeResponse>;
+  groupInfo(group: GroupId): Promise<GroupInfoResponse>;
+  syncPage(cursor: Cursor, limit: number): Promise<Page>;
+  /** Replays from the cursor, marks `caught-up`, goes on. Ends when the server ends it; throws when it breaks. */
+  syncStream(cursor: Cursor, signal: AbortSignal): AsyncIterable<StreamItem>;
+  close(): Promise<void>;
+}
+
+/**
+ * No answer, or none that this protocol has. `malformed`: something answered that speaks otherwise.
+ */
+export class TransportError extends Error {
+  override readonly name = 'TransportError';
+  readonly code: 'unreachable' | 'malformed';
+
+  constructor(code: TransportError['code'], message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

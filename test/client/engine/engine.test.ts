@@ -1,0 +1,373 @@
+import { randomBytes } from 'node:crypto';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { applyEntry, compareHead } from '../../../src/client/engine/apply-entry.ts';
+import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
+import { createDirectory } from '../../../src/client/engine/directory.ts';
+import { type Effect, effectsOf } from '../../../src/client/engine/effects.ts';
+import { addIntention } from '../../../src/client/engine/intentions.ts';
+import { proposalTurn, proposeLeave, startLeaving } from '../../../src/client/engine/leave.ts';
+import { messagesAnswered, queueText, sealTexts, sendable } from '../../../src/client/engine/outbox.ts';
+import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
+import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
+import { createMlsConfig } from '../../../src/mls/config.ts';
+import { formatIdentity } from '../../../src/mls/identity.ts';
+import { createCommit } from '../../../src/mls/session/commit.ts';
+import { createGroup } from '../../../src/mls/session/create.ts';
+import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
+import { epochAuthenticatorOf, epochOf, ratchetTreeBytesOf } from '../../../src/mls/session/state.ts';
+import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { EMPTY_HEAD, encodeEntry, type GroupEntry, nextHead } from '../../../src/wire/entry.ts';
+import type { AccountId, ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+
+const suite = createNodeSuite();
+const DOMAIN = 'chat.example';
+const shortId = (name: string): string => name.padEnd(32, 'a');
+const NOW = Date.now();
+
+interface Player {
+  readonly env: EngineEnv;
+  group: Group;
+}
+
+async function player(name: string): Promise<EngineEnv> {
+  const account = shortId(name) as AccountId;
+  const device = shortId(`${name}d`) as DeviceId;
+  const keys = await generateSignatureKeys(suite);
+  const directory = createDirectory(DOMAIN);
+  return {
+    suite,
+    config: createMlsConfig({ validateCredential: (identity, key) => directory.validate(identity, key) }),
+    sha256: nodeSha256,
+    directory,
+    me: { account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }), keys },
+    now: () => NOW,
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+  };
+}
+
+function introduce(...envs: readonly EngineEnv[]): void {
+  for (const { directory } of envs) {
+    for (const { me } of envs) {
+      const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
+      directory.put({ id: me.account, name: me.name, devices, statements: [] });
+    }
+  }
+}
+
+/** The log of one group: gives entries their places. */
+function createLog(bytes: Uint8Array, start: { position: number; head: Uint8Array }) {
+  let { position, head } = start;
+  const entries: { entry: GroupEntry; bytes: Uint8Array }[] = [];
+  return {
+    entries,
+    place: (rest: {
+      kind: 'commit' | 'proposal' | 'message';
+      id: string;
+      sender: DeviceId;
+      epoch: number;
+      payload: Uint8Array;
+    }) => {
+      position += 1;
+      const entry: GroupEntry = { ...rest, group: bytes, position: position as Position, time: NOW + position };
+      const encoded = encodeEntry(entry);
+      head = nextHead(head, encoded, nodeSha256);
+      entries.push({ entry, bytes: encoded });
+      return entries.at(-1)!;
+    },
+    head: () => head,
+    position: () => position,
+  };
+}
+
+const isStep = (result: Step | Needs): result is Step => 'lines' in result;
+async function given(result: Promise<Step | Needs> | Step | Needs): Promise<Step> {
+  const step = await result;
+  if (!isStep(step)) throw new Error(step.kind);
+  return step;
+}
+
+let alice: Player;
+let bob: Player;
+let log: ReturnType<typeof createLog>;
+/** Applies what was placed to both. */
+async function read(who: Player, from: number): Promise<Step[]> {
+  const steps: Step[] = [];
+  for (const { entry, bytes } of log.entries.slice(from)) {
+    const step = await given(applyEntry(who.env, who.group, entry, bytes));
+    who.group = step.group;
+    steps.push(step);
+  }
+  return steps;
+}
+async function say(who: Player, text: string): Promise<void> {
+  const localId = `${who.env.me.name}-${text}`.padEnd(22, '_') as ClientId;
+  who.group = queueText(who.group, { localId, ordinal: who.group.outbox.length + 1, text, time: NOW }).group;
+  who.group = (await sealTexts(who.env, who.group, { reseal: false })).group;
+}
+const post = (who: Player) => {
+  for (const { sealed } of sendable(who.group)) {
+    log.place({
+      kind: 'message',
+      id: sealed.id,
+      sender: who.env.me.device,
+      epoch: sealed.epoch,
+      payload: sealed.message,
+    });
+  }
+};
+async function commit(who: Player, kind: Parameters<typeof addIntention>[2]): Promise<void> {
+  who.group = addIntention(who.group, 'wish', kind).group;
+  who.group = (await prepareCommit(who.env, who.group)).group;
+}
+const postCommit = (who: Player) => {
+  const pending = who.group.pending!;
+  log.place({
+    kind: 'commit',
+    id: pending.id,
+    sender: who.env.me.device,
+    epoch: pending.epoch,
+    payload: pending.body.commit,
+  });
+};
+const kinds = (effects: readonly Effect[]): string[] => effects.map(({ kind }) => kind);
+
+beforeAll(async () => {
+  // alice made the group and added bob: both are at epoch 1
+  const [a, b] = [await player('alice'), await player('bob')];
+  introduce(a, b);
+  const bytes = new Uint8Array(randomBytes(32));
+  const roles = { admins: [a.me.account], invite: 'admins', join: 'invite' } as const;
+  const made = await createGroup(suite, a.config, {
+    groupId: bytes,
+    identity: a.me.identity,
+    keys: a.me.keys,
+    roles,
+    now: NOW,
+  });
+  const created: Group = { ...emptyGroup(bytes, 'tea'), phase: 'member', mls: made.state, head: EMPTY_HEAD };
+  const pkg = await createKeyPackage(suite, {
+    identity: b.me.identity,
+    keys: b.me.keys,
+    now: NOW,
+    lifetimeMs: 86_400_000,
+    lastResort: false,
+  });
+  log = createLog(bytes, { position: 0, head: EMPTY_HEAD });
+  alice = { env: a, group: created };
+  const added = { account: b.me.account, device: b.me.device, identity: b.me.identity, keyPackage: pkg.bytes };
+  await commit(alice, { kind: 'add', packages: [added] });
+  const { welcome } = alice.group.pending!.body;
+  postCommit(alice);
+  await read(alice, 0);
+  const payload = {
+    group: bytes,
+    name: 'tea',
+    position: 1 as Position,
+    head: log.head(),
+    epoch: 1,
+    inviter: a.me.account,
+    welcome: welcome!,
+  };
+  const entry = { kind: 'welcome', time: NOW, sender: a.me.device, payload } as const;
+  const joined = await given(applyWelcome(b, undefined, entry, { keyPackage: pkg }));
+  bob = { env: b, group: joined.group };
+  expect(joined.lines).toMatchObject([{ kind: 'joined', by: { name: 'alice' }, epoch: 1 }]);
+});
+
+describe('the engine', () => {
+  test('given an entry that was applied, when it comes again, then nothing changes', async () => {
+    const from = log.entries.length;
+    await say(alice, 'hello');
+    post(alice);
+    const [own] = await read(alice, from);
+    const [heard] = await read(bob, from);
+    expect(own!.lines).toMatchObject([{ kind: 'message', own: true, text: 'hello' }]);
+    expect(heard!.lines).toMatchObject([{ kind: 'message', own: false, text: 'hello', sender: { name: 'alice' } }]);
+    const again = await given(applyEntry(bob.env, bob.group, log.entries[from]!.entry, log.entries[from]!.bytes));
+    expect(again).toEqual({ group: bob.group, lines: [], signals: [], consumed: [] });
+  });
+
+  test('given a gap, then the group is parked where it was, and what comes after it changes nothing', async () => {
+    const { entry, bytes } = log.entries.at(-1)!;
+    const later = { ...entry, position: (bob.group.position + 2) as Position };
+    const parked = await given(applyEntry(bob.env, bob.group, later, bytes));
+    expect(parked.group).toMatchObject({ phase: 'parked', position: bob.group.position });
+    expect(parked.lines).toHaveLength(1);
+    const next = { ...entry, position: (bob.group.position + 1) as Position };
+    expect(await given(applyEntry(bob.env, parked.group, next, bytes))).toMatchObject({
+      group: parked.group,
+      lines: [],
+    });
+  });
+
+  test('given another head than the server states, then the group is parked; the same head changes nothing', () => {
+    expect(compareHead(bob.group, bob.group.position, log.head(), NOW).group).toBe(bob.group);
+    const other = compareHead(bob.group, bob.group.position, new Uint8Array(32), NOW);
+    expect(other.group.phase).toBe('parked');
+  });
+
+  test('given a pending commit, when messages come before it is placed, then their keys are not there again after it', async () => {
+    const from = log.entries.length;
+    await commit(alice, { kind: 'rotate' });
+    expect(kinds(effectsOf(alice.group, nodeSha256))).toEqual(['post-commit']);
+    await say(bob, 'before the commit');
+    post(bob);
+    await read(alice, from);
+    await read(bob, from);
+    postCommit(alice);
+    const merged = await read(alice, from + 1);
+    await read(bob, from + 1);
+    expect(merged.at(-1)!.lines).toMatchObject([{ kind: 'membership', rotated: true, by: { name: 'alice' } }]);
+    expect(merged.at(-1)!.signals).toMatchObject([{ kind: 'intention', id: 'wish', outcome: { kind: 'done' } }]);
+    expect(epochAuthenticatorOf(alice.group.mls!)).toEqual(epochAuthenticatorOf(bob.group.mls!));
+    const replay = { ...log.entries[from]!.entry, position: (alice.group.position + 1) as Position };
+    const twice = await given(applyEntry(alice.env, alice.group, replay, encodeEntry(replay)));
+    expect(twice.lines).toMatchObject([{ kind: 'warning', text: 'A message could not be read (replayed).' }]);
+  });
+
+  test('given two commits for one epoch, then the loser drops its own, takes the winner, and tries again', async () => {
+    const from = log.entries.length;
+    await commit(alice, { kind: 'rotate' });
+    await commit(bob, { kind: 'rotate' });
+    const lost = bob.group.pending!;
+    postCommit(alice);
+    const epoch = epochOf(bob.group.mls!);
+    const answered = commitAnswered(bob.group, lost.id, { kind: 'conflict', epoch: epoch + 1 }).group;
+    expect(effectsOf(answered, nodeSha256)).toEqual([]);
+    bob.group = answered;
+    await read(bob, from);
+    await read(alice, from);
+    expect(bob.group.pending).toBeUndefined();
+    expect(effectsOf(bob.group, nodeSha256)).toMatchObject([{ kind: 'commit', attempts: 1 }]);
+    bob.group = (await prepareCommit(bob.env, bob.group)).group;
+    expect(bob.group.pending!.id).not.toBe(lost.id);
+    postCommit(bob);
+    await read(bob, from + 1);
+    await read(alice, from + 1);
+    expect(epochAuthenticatorOf(alice.group.mls!)).toEqual(epochAuthenticatorOf(bob.group.mls!));
+  });
+
+  test('given texts, then they leave in order and a refused epoch is sealed anew only when that is asked for', async () => {
+    const from = log.entries.length;
+    await say(bob, 'first');
+    await say(bob, 'second');
+    const [first, second] = sendable(bob.group);
+    bob.group = messagesAnswered(bob.env, bob.group, [
+      { id: first!.sealed.id, kind: 'stale' },
+      { id: second!.sealed.id, kind: 'stale' },
+    ]).group;
+    expect(sendable(bob.group)).toEqual([]);
+    expect(kinds(effectsOf(bob.group, nodeSha256))).toEqual(['reseal']);
+    expect((await sealTexts(bob.env, bob.group, { reseal: false })).group).toBe(bob.group);
+    bob.group = (await sealTexts(bob.env, bob.group, { reseal: true })).group;
+    const again = sendable(bob.group);
+    expect(again.map(({ localId }) => localId)).toEqual([first!.localId, second!.localId]);
+    expect(again.map(({ sealed }) => sealed.id)).not.toContain(first!.sealed.id);
+    post(bob);
+    const own = await read(bob, from);
+    await read(alice, from);
+    expect(own.flatMap(({ lines }) => lines)).toMatchObject([{ id: first!.localId }, { id: second!.localId }]);
+    expect(bob.group.outbox).toEqual([]);
+  });
+
+  test('given a leave, then the others commit it in turn, and a text that waits for that makes it urgent', async () => {
+    const from = log.entries.length;
+    bob.group = startLeaving(bob.env, bob.group).group;
+    expect(kinds(effectsOf(bob.group, nodeSha256))).toEqual(['propose-leave']);
+    bob.group = (await proposeLeave(bob.env, bob.group)).group;
+    const { id, proposal, epoch } = bob.group.leaving!;
+    log.place({ kind: 'proposal', id, sender: bob.env.me.device, epoch, payload: proposal! });
+    await read(bob, from);
+    await read(alice, from);
+    expect(proposalTurn(bob.group)).toBeUndefined();
+    expect(proposalTurn(alice.group)).toBe(0);
+    expect(kinds(effectsOf(alice.group, nodeSha256))).toEqual(['commit-proposals']);
+    await say(alice, 'waits');
+    expect(sendable(alice.group)).toEqual([]);
+    await commit(alice, { kind: 'commit-proposals' });
+    postCommit(alice);
+    await read(alice, from + 1);
+    const [gone] = await read(bob, from + 1);
+    expect(gone!.lines).toMatchObject([{ kind: 'removed-me', by: { name: 'alice' } }]);
+    expect(bob.group).toMatchObject({ phase: 'removed' });
+    expect(bob.group.mls).toBeUndefined();
+    expect(kinds(effectsOf(alice.group, nodeSha256))).toEqual(['seal']);
+  });
+
+  test('given a member that nobody here has looked up, then the step says whom to look up, and changes nothing', async () => {
+    const carol = await player('carol');
+    const pkg = await createKeyPackage(suite, {
+      identity: carol.me.identity,
+      keys: carol.me.keys,
+      now: NOW,
+      lifetimeMs: 86_400_000,
+      lastResort: false,
+    });
+    introduce(alice.env, carol);
+    const stranger = await player('stranger');
+    const added = {
+      account: carol.me.account,
+      device: carol.me.device,
+      identity: carol.me.identity,
+      keyPackage: pkg.bytes,
+    };
+    await commit(alice, { kind: 'add', packages: [added] });
+    const { welcome } = alice.group.pending!.body;
+    const payload = {
+      group: alice.group.bytes,
+      position: 99 as Position,
+      head: EMPTY_HEAD,
+      epoch: 5,
+      inviter: alice.env.me.account,
+      welcome: welcome!,
+    };
+    const env = { ...carol, directory: stranger.directory, config: stranger.config };
+    const result = await applyWelcome(
+      env,
+      undefined,
+      { kind: 'welcome', time: NOW, sender: alice.env.me.device, payload },
+      { keyPackage: pkg },
+    );
+    expect(result).toMatchObject({ kind: 'needs-accounts' });
+  });
+
+  test('given a Welcome without its tree, then the step asks for the tree of its epoch, and joins with it', async () => {
+    const dave = await player('dave');
+    introduce(alice.env, dave);
+    const pkg = await createKeyPackage(suite, {
+      identity: dave.me.identity,
+      keys: dave.me.keys,
+      now: NOW,
+      lifetimeMs: 86_400_000,
+      lastResort: false,
+    });
+    const { pending: _pending, ...settled } = alice.group;
+    const made = await createCommit(suite, settled.mls!, {
+      add: [pkg.bytes],
+      inlineTree: false,
+      groupInfoTree: true,
+      now: NOW,
+    });
+    const epoch = epochOf(made.next);
+    const payload = {
+      group: settled.bytes,
+      position: 7 as Position,
+      head: EMPTY_HEAD,
+      epoch,
+      inviter: alice.env.me.account,
+      welcome: made.welcome!,
+    };
+    const entry = { kind: 'welcome', time: NOW, sender: alice.env.me.device, payload } as const;
+    const asked = await applyWelcome(dave, undefined, entry, { keyPackage: pkg });
+    expect(asked).toEqual({ kind: 'needs-tree', group: settled.id, epoch });
+    const joined = await given(
+      applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: ratchetTreeBytesOf(made.next) }),
+    );
+    expect(joined.group).toMatchObject({ phase: 'member', position: 7 });
+    const without = await given(applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: new Uint8Array(0) }));
+    expect(without.group).toMatchObject({
+      phase: 'parked',
+      parkedReason: 'The invitation cannot be used (invalid-group)',
+    });
+  });
+});

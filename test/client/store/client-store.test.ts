@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import type { ClientStore, Write } from '../../../src/client/store/client-store.ts';
+import { openLmdbStore } from '../../../src/client/store/lmdb-store.ts';
+import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
+import { toHex } from '../../../src/wire/bytes.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'client-store-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let number = 0;
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+const END = bytes(0xff, 0xff);
+
+/** Opens a store anew over what an earlier one of the same place left. */
+type Opener = () => Promise<{ open: () => Promise<ClientStore> }>;
+const KINDS: readonly (readonly [string, Opener])[] = [
+  [
+    'memory',
+    async () => {
+      const rows = new Map<string, Uint8Array>();
+      return { open: async () => createMemoryStore(rows) };
+    },
+  ],
+  [
+    'LMDB',
+    async () => {
+      number += 1;
+      const path = join(folder, String(number));
+      return { open: () => openLmdbStore(path) };
+    },
+  ],
+];
+
+describe.each(KINDS)('a client store in %s', (_kind, opener) => {
+  const opened: ClientStore[] = [];
+  afterEach(async () => {
+    for (const store of opened.splice(0)) await store.close();
+  });
+  const openOne = async (place: Awaited<ReturnType<Opener>>): Promise<ClientStore> => {
+    const store = await place.open();
+    opened.push(store);
+    return store;
+  };
+
+  test('what was committed is read, replaced, removed, and there again after it is opened anew', async () => {
+    const place = await opener();
+    const store = await openOne(place);
+    await store.commit([
+      { key: bytes(1), value: bytes(10) },
+      { key: bytes(2), value: new Uint8Array(0) },
+    ]);
+    await store.commit([
+      { key: bytes(1), value: bytes(11) },
+      { key: bytes(3), value: bytes(30) },
+      { key: bytes(2), value: undefined },
+      { key: bytes(9), value: undefined },
+    ]);
+    await store.durable();
+    expect(await store.get(bytes(1))).toEqual(bytes(11));
+    expect(await store.getMany([bytes(3), bytes(2)])).toEqual([bytes(30), undefined]);
+    await store.close();
+    const again = await openOne(place);
+    expect(await again.range({ from: bytes(0), to: END })).toEqual([
+      [bytes(1), bytes(11)],
+      [bytes(3), bytes(30)],
+    ]);
+  });
+
+  test('an empty value is a value', async () => {
+    const store = await openOne(await opener());
+    await store.commit([{ key: bytes(5), value: new Uint8Array(0) }]);
+    expect(await store.get(bytes(5))).toEqual(new Uint8Array(0));
+    expect(await store.range({ from: bytes(0), to: END })).toHaveLength(1);
+  });
+
+  test('ranges are half open, in the order of the bytes, both ways, and bounded', async () => {
+    const store = await openOne(await opener());
+    const names = [bytes(1), bytes(1, 0), bytes(1, 0xff), bytes(2), bytes(2, 1), bytes(0x80), bytes(0xfe)];
+    await store.commit([...names].reverse().map((key) => ({ key, value: key })));
+    const read = async (options: Parameters<ClientStore['range']>[0]) =>
+      (await store.range(options)).map(([key]) => toHex(key));
+    expect(await read({ from: bytes(1, 0), to: bytes(2, 1) })).toEqual(['0100', '01ff', '02']);
+    expect(await read({ from: bytes(1, 0), to: bytes(2, 1), reverse: true })).toEqual(['02', '01ff', '0100']);
+    expect(await read({ from: bytes(1), to: END, limit: 2 })).toEqual(['01', '0100']);
+    expect(await read({ from: bytes(1), to: END, limit: 2, reverse: true })).toEqual(['fe', '80']);
+    expect(await read({ from: bytes(3), to: bytes(4) })).toEqual([]);
+  });
+
+  test('any sequence of commits leaves what a map would hold', async () => {
+    const key = fc.uint8Array({ minLength: 1, maxLength: 3, max: 3 });
+    const write = fc.record({ key, value: fc.option(fc.uint8Array({ maxLength: 4 }), { nil: undefined }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(write, { maxLength: 6 }), { maxLength: 6 }), async (batches) => {
+        const store = await (await opener()).open();
+        const model = new Map<string, Uint8Array>();
+        for (const batch of batches) {
+          await store.commit(batch as Write[]);
+          for (const { key: name, value } of batch) {
+            if (value === undefined) model.delete(toHex(name));
+            else model.set(toHex(name), value);
+          }
+        }
+        const rows = await store.range({ from: bytes(0), to: END });
+        expect(rows.map(([name, value]) => [toHex(name), toHex(value)])).toEqual(
+          [...model].map(([name, value]) => [name, toHex(value)]).sort(([a], [b]) => (a! < b! ? -1 : 1)),
+        );
+        await store.close();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('commits that were started together apply in the order they were started', async () => {
+    const store = await openOne(await opener());
+    await Promise.all(Array.from({ length: 50 }, (_, i) => store.commit([{ key: bytes(7), value: bytes(i) }])));
+    expect(await store.get(bytes(7))).toEqual(bytes(49));
+  });
+});
+
+test('S7: the store’s files are for their owner alone', async () => {
+  const path = join(folder, 'modes');
+  const store = await openLmdbStore(path);
+  await store.commit([{ key: bytes(1), value: bytes(1) }]);
+  await store.durable();
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+  expect(statSync(join(path, 'data.mdb')).mode & 0o777).toBe(0o600);
+  expect(statSync(join(path, 'lock.mdb')).mode & 0o777).toBe(0o600);
+  await store.close();
+});
