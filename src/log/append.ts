@@ -35,6 +35,8 @@ const RETRY: Backoff = { firstMs: 20, maxMs: 500 };
 const WRONG_LAST_SEQUENCE = new Set([10071, 10164]);
 const STORAGE_FULL = new Set([10023, 10028, 10047, 10077]);
 const MESSAGE_TOO_LARGE = new Set([10054]);
+/** Of a replicated stream: this event id is on its way already, sent by an attempt of before; how that ends is not known. */
+const DUPLICATE_IN_PROCESS = 10158;
 const SERVICE_UNAVAILABLE = 503;
 
 /**
@@ -91,7 +93,8 @@ async function settle(connection: LogConnection, sent: PublishRequest, answer: P
   if (sent.expected !== undefined && WRONG_LAST_SEQUENCE.has(errCode)) return conflict(connection, sent, sent.expected);
   if (STORAGE_FULL.has(errCode)) throw new LogError('storage-full', `the log has no room: ${description}`);
   if (MESSAGE_TOO_LARGE.has(errCode)) throw new LogError('too-large', `the log refused the event: ${description}`);
-  if (code === SERVICE_UNAVAILABLE) throw new LogError('unavailable', `the log cannot take events: ${description}`);
+  if (code === SERVICE_UNAVAILABLE || errCode === DUPLICATE_IN_PROCESS)
+    throw new LogError('unavailable', `the log cannot take events: ${description}`);
   throw new LogError('rejected', `the log refused the event (${errCode}): ${description}`);
 }
 

@@ -19,6 +19,8 @@ export interface GroupCommitOptions {
   /** Most bytes of messages in one event; a single larger batch travels alone. */
   readonly eventMaxBytes?: number;
   readonly eventMaxMessages?: number;
+  /** Most bytes the server takes in one message: batches that it takes singly are not packed into an event it refuses. */
+  readonly payloadMaxBytes?: number;
   readonly queueMaxBytes?: number;
   readonly nowMs?: () => number;
 }
@@ -32,7 +34,7 @@ export interface GroupCommit {
    *   its batches share that failure, and whether they were stored is as unknown as the event is.
    */
   submit(batch: MessageBatch): Promise<SubmittedBatch>;
-  /** Refuses new batches and settles when those under way are answered. */
+  /** Refuses new batches and settles when those under way are answered; once the log is away, the rest with `closed`. */
   close(): Promise<void>;
 }
 
@@ -40,7 +42,10 @@ export interface GroupCommit {
 const EVENT_MAX_BYTES = 1024 * 1024;
 const EVENT_MAX_MESSAGES = 2_000;
 const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
+/** Upper bounds of what CBOR adds to a message, to a batch with its ids, and to an event with its headers. */
 const MESSAGE_OVERHEAD_BYTES = 64;
+const BATCH_OVERHEAD_BYTES = 256;
+const EVENT_OVERHEAD_BYTES = 1024;
 const EVENT_ID_BYTES = 16;
 
 interface Waiting {
@@ -55,7 +60,10 @@ interface Waiting {
  * When idle a batch leaves at once; under load one sync of the log's disk serves all that arrived during the last.
  */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const eventMaxBytes = options.eventMaxBytes ?? EVENT_MAX_BYTES;
+  const eventMaxBytes = Math.min(
+    options.eventMaxBytes ?? EVENT_MAX_BYTES,
+    (options.payloadMaxBytes ?? Number.POSITIVE_INFINITY) - EVENT_OVERHEAD_BYTES,
+  );
   const eventMaxMessages = options.eventMaxMessages ?? EVENT_MAX_MESSAGES;
   const queueMaxBytes = options.queueMaxBytes ?? QUEUE_MAX_BYTES;
   const nowMs = options.nowMs ?? Date.now;
@@ -79,7 +87,8 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     for (const waiting of taken) queuedBytes -= waiting.bytes;
     return taken;
   };
-  const send = async (taken: readonly Waiting[]): Promise<void> => {
+  /** Whether the event was stored; its batches are answered either way. */
+  const send = async (taken: readonly Waiting[]): Promise<boolean> => {
     const eventId = randomBytes(EVENT_ID_BYTES).toString('base64url');
     const batches = taken.map((waiting) => waiting.batch);
     try {
@@ -93,14 +102,24 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         waiting.resolve({ sequence: result.sequence, eventId, index, firstMessage });
         firstMessage += waiting.batch.messages.length;
       }
+      return true;
     } catch (error) {
       for (const waiting of taken) waiting.reject(error);
+      return false;
     }
+  };
+  const refuseAll = (): void => {
+    for (const waiting of queue.splice(0)) waiting.reject(new LogError('closed', 'the log is closed'));
+    queuedBytes = 0;
   };
   const drain = async (): Promise<void> => {
     // Requests that arrive in the same turn of the event loop travel together from the first event on.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (queue.length > 0) await send(takeNext());
+    while (queue.length > 0) {
+      const isStored = await send(takeNext());
+      // A log that is away lets each event wait for its whole time; closing must not add those up.
+      if (!isStored && closed) refuseAll();
+    }
     running = undefined;
   };
 
@@ -125,7 +144,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 }
 
 function batchBytes(batch: MessageBatch): number {
-  let bytes = MESSAGE_OVERHEAD_BYTES;
+  let bytes = BATCH_OVERHEAD_BYTES;
   for (const [id, , message] of batch.messages) bytes += MESSAGE_OVERHEAD_BYTES + id.length + message.length;
   return bytes;
 }

@@ -185,7 +185,12 @@ function createLog(
   const open = (): void => {
     if (closing !== undefined) throw new LogError('closed', 'the log is closed');
   };
-  const groupCommit = createGroupCommit({ ...options.groupCommit, append, shard: options.shard ?? 0 });
+  const groupCommit = createGroupCommit({
+    ...options.groupCommit,
+    append,
+    shard: options.shard ?? 0,
+    payloadMaxBytes: connection.maxPayloadBytes,
+  });
   const close = (): Promise<void> => {
     closing ??= closeAll();
     return closing;

@@ -5,7 +5,7 @@ import { ROLES_EXTENSION } from './roles.ts';
 import type { SuiteName } from './suite.ts';
 
 /** Keys of this many messages that were skipped are kept, per sender and epoch. */
-export const SKIPPED_GENERATIONS = 100;
+const SKIPPED_GENERATIONS = 100;
 /**
  * How far a sender's ratchet may jump. The log delivers in order, so a jump means that many messages of one sender
  * were passed over on purpose; a member that was away must not be bricked by that.

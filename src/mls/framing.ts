@@ -3,7 +3,7 @@ import { defaultProposalTypes } from 'ts-mls';
 import { extensionTypeToNumber } from 'ts-mls/extension.js';
 import type { Sender } from 'ts-mls/sender.js';
 import { identityOfCredential, LAST_RESORT_EXTENSION } from './config.ts';
-import { decodeMessage, MESSAGE_MAX_BYTES } from './decode.ts';
+import { decodeMessage, MESSAGE_MAX_BYTES } from './encoding/decode.ts';
 import { decodeRoles, type GroupRoles, ROLES_EXTENSION } from './roles.ts';
 
 /** Who sent a handshake (RFC 9420 §6.1). */

@@ -4,9 +4,9 @@ import { encodeKeyPackage } from 'ts-mls/keyPackage.js';
 import { toHex } from '../wire/bytes.ts';
 import type { Sha256 } from '../wire/ids.ts';
 import { identityOfCredential } from './config.ts';
-import { decodeMessage } from './decode.ts';
+import { decodeMessage } from './encoding/decode.ts';
+import { refHash } from './encoding/ref-hash.ts';
 import { type HandshakeSender, proposalTypeNumber, rolesIn, senderOf } from './framing.ts';
-import { refHash } from './ref-hash.ts';
 import type { GroupRoles } from './roles.ts';
 
 /** What a leaf says about its owner. */

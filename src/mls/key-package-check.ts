@@ -4,12 +4,12 @@ import { makeKeyPackageRef, verifyKeyPackage } from 'ts-mls/keyPackage.js';
 import { verifyLeafNodeSignatureKeyPackage } from 'ts-mls/leafNode.js';
 import { equalBytes } from '../wire/bytes.ts';
 import { identityOfCredential, ROLES_CAPABLE } from './config.ts';
-import { decodeMessage } from './decode.ts';
+import { decodeMessage } from './encoding/decode.ts';
 import { isLastResort } from './framing.ts';
 import { PUBLIC_KEY_BYTES, type Suite } from './suite.ts';
 
 /** Longer than any key package of the classic suites; one of ML-DSA would need another limit. */
-export const KEY_PACKAGE_MAX_BYTES = 4096;
+const KEY_PACKAGE_MAX_BYTES = 4096;
 
 /** Why a package is refused. */
 export type KeyPackageRefusal =
@@ -35,6 +35,7 @@ export type KeyPackageCheck =
       readonly ref: Uint8Array;
       readonly identity: string;
       readonly signatureKey: Uint8Array;
+      readonly encryptionKey: Uint8Array;
       readonly lastResort: boolean;
       /** ms. */
       readonly notBefore: number;
@@ -66,7 +67,15 @@ export async function checkKeyPackage(
 ): Promise<KeyPackageCheck> {
   const decoded = decodeMessage(bytes, KEY_PACKAGE_MAX_BYTES);
   if ('malformed' in decoded || decoded.message.wireformat !== 'mls_key_package') return refused('malformed');
-  const { keyPackage } = decoded.message;
+  return checkDecodedKeyPackage(suite, decoded.message.keyPackage, expectations);
+}
+
+/** The same for a package that was decoded as part of a proposal. */
+export async function checkDecodedKeyPackage(
+  suite: Suite,
+  keyPackage: KeyPackage,
+  expectations: KeyPackageExpectations,
+): Promise<KeyPackageCheck> {
   const reason = refusalOf(suite, keyPackage, expectations);
   if (reason !== undefined) return refused(reason);
   if (!(await areSignaturesValid(suite, keyPackage))) return refused('bad-signature');
@@ -77,6 +86,7 @@ export async function checkKeyPackage(
     ref: await makeKeyPackageRef(keyPackage, suite.hash),
     identity: identityOfCredential(leafNode.credential)!,
     signatureKey: leafNode.signaturePublicKey,
+    encryptionKey: leafNode.hpkePublicKey,
     lastResort: isLastResort(keyPackage),
     notBefore: Number(notBefore) * 1000,
     notAfter: Number(notAfter) * 1000,

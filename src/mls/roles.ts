@@ -5,7 +5,7 @@ import { isShortId } from '../wire/ids.ts';
 /** Type of our group context extension, from the private-use range (RFC 9420 §17.3). */
 export const ROLES_EXTENSION = 0xf0a1;
 /** More administrators than a group has members would only be weight in every GroupInfo. */
-export const ADMINS_MAX = 2000;
+const ADMINS_MAX = 2000;
 
 /** Who may do what in a group. It lives in the group context, so it is signed, agreed on and changed by commits. */
 export interface GroupRoles {

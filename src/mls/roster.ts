@@ -1,6 +1,6 @@
-import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
 import { identityOfCredential } from './config.ts';
-import { decodeMessage } from './decode.ts';
+import { decodeMessage } from './encoding/decode.ts';
+import { decodeTree } from './encoding/tree-codec.ts';
 import type { CommitSummary, LeafSummary } from './handshake.ts';
 
 /** Who sits at which leaf; `null` where nobody does; never ends in `null`. */
@@ -75,21 +75,19 @@ export function foldRoster(roster: Roster, commit: CommitSummary): FoldedRoster 
 export function rosterOfGroupInfo(groupInfo: Uint8Array): Roster | undefined {
   const decoded = decodeMessage(groupInfo);
   if ('malformed' in decoded || decoded.message.wireformat !== 'mls_group_info') return undefined;
-  try {
-    const tree = ratchetTreeFromExtension(decoded.message.groupInfo);
-    if (tree === undefined) return undefined;
-    const leaves = tree
-      .filter((_, index) => index % 2 === 0)
-      .map((node) => {
-        if (node === undefined || node.nodeType !== 'leaf') return null;
-        return {
-          identity: identityOfCredential(node.leaf.credential) ?? '',
-          signatureKey: node.leaf.signaturePublicKey.slice(),
-        };
-      });
-    while (leaves.length > 0 && leaves.at(-1) === null) leaves.pop();
-    return leaves;
-  } catch {
-    return undefined; // the library throws on trees that end in blanks or cannot be read
-  }
+  const { extensions } = decoded.message.groupInfo;
+  const bytes = extensions.find((extension) => extension.extensionType === 'ratchet_tree')?.extensionData;
+  const read = bytes === undefined ? undefined : decodeTree(bytes);
+  if (read === undefined || 'malformed' in read) return undefined;
+  const leaves = read.tree
+    .filter((_, index) => index % 2 === 0)
+    .map((node) => {
+      if (node === undefined || node.nodeType !== 'leaf') return null;
+      return {
+        identity: identityOfCredential(node.leaf.credential) ?? '',
+        signatureKey: node.leaf.signaturePublicKey.slice(),
+      };
+    });
+  while (leaves.length > 0 && leaves.at(-1) === null) leaves.pop();
+  return leaves;
 }

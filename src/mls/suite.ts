@@ -22,7 +22,7 @@ export type SuiteName = keyof typeof SUITE_IDS;
 /** Length of every public key (HPKE and signature) of the suites above, in bytes. */
 export const PUBLIC_KEY_BYTES = 32;
 
-export function isSuiteName(name: string): name is SuiteName {
+function isSuiteName(name: string): name is SuiteName {
   return Object.hasOwn(SUITE_IDS, name);
 }
 

@@ -8,6 +8,7 @@ import { createMlsHandshakes, type Handshakes } from './fold/handshakes.ts';
 import { runProjector } from './projector.ts';
 import type { Readiness, ReadModel } from './read-model.ts';
 import { createReadModel } from './reads/create-read-model.ts';
+import { createRecentBatches } from './recent-batches.ts';
 import { createSequenceWaiters, withResolvers } from './sequence-waiters.ts';
 import { type DiscardReason, openEnvironment } from './store/environment.ts';
 import { type Standing, Tables } from './store/tables.ts';
@@ -92,7 +93,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
 }
 
 /** Tables of another fold cannot be kept, but what they stood on still tells whether the log has gone back since. */
-async function checkFormer(log: ProjectionLog, { incarnation, sequence, eventId }: Standing): Promise<void> {
+export async function checkFormer(log: ProjectionLog, { incarnation, sequence, eventId }: Standing): Promise<void> {
   const done = new AbortController();
   try {
     await log.read({ checkpoint: { incarnation, sequence, eventId }, signal: done.signal });
@@ -113,6 +114,7 @@ function run(options: ProjectionsOptions, { tables, reader, stop, seal, rules }:
   const { tail } = reader;
   const waiters = createSequenceWaiters(tables.standing.sequence);
   const watchers = createWatchers();
+  const recent = createRecentBatches();
   const ready = withResolvers();
   ready.promise.catch(() => {}); // whoever does not wait for it hears of the failure from `onFailure` and `readiness`
   let caughtUp = false;
@@ -136,6 +138,7 @@ function run(options: ProjectionsOptions, { tables, reader, stop, seal, rules }:
     reader,
     stop,
     onPublished(draft, { sequence }) {
+      recent.add(draft.batches);
       reach(sequence);
       watchers.notify(draft);
       options.onProgress?.({ sequence, tail });
@@ -163,6 +166,7 @@ function run(options: ProjectionsOptions, { tables, reader, stop, seal, rules }:
       seal,
       waiters,
       watchers,
+      recent,
       readiness: () => readinessOf(failure, caughtUp, tables, tail),
     }),
     ready: ready.promise,

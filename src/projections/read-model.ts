@@ -156,6 +156,11 @@ export interface ReadModel {
   request(eventId: string): RequestOutcome | undefined;
   /** Where a message with this id of this device stands. */
   messagePosition(group: GroupId, device: DeviceId, id: string): Position | undefined;
+  /**
+   * Where batch `index` of the event at `sequence` stands, when all of it was placed, and lately: in a row from `first`, with
+   * the head after its last message. `undefined` says nothing; then `messagePosition` knows.
+   */
+  placedBatch(sequence: number, index: number): { readonly first: Position; readonly head: Uint8Array } | undefined;
   /** The stored entry and the head after it. */
   entryAt(group: GroupId, position: Position): { readonly bytes: Uint8Array; readonly head: Uint8Array } | undefined;
   /** Entries from the first one of `epoch` on, for an `epoch-conflict` answer; not checked for visibility. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AppendRequest, AppendResult } from '../../src/log/append.ts';
+import { encodeEvent } from '../../src/log/envelope.ts';
 import { LogError } from '../../src/log/errors.ts';
 import type { MessagesSent } from '../../src/log/events.ts';
 import { createGroupCommit } from '../../src/log/group-commit.ts';
@@ -126,6 +127,41 @@ test('a full queue refuses with overloaded, and takes again when it has emptied'
   await tick();
   await log.release();
   expect((await fourth).sequence).toBe(3);
+});
+
+test('batches that the server takes singly never fail for being packed together: no event is larger than it takes', async () => {
+  const payloadMaxBytes = 20_000;
+  const sizes = fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 20, maxLength: 200 });
+  await fc.assert(
+    fc.asyncProperty(sizes, async (bytes) => {
+      const log = modelLog();
+      const commit = createGroupCommit({ append: log.append, shard: 0, payloadMaxBytes });
+      const answers = bytes.map((size, i) => commit.submit(batchOf(groupOf(i), [`message-id-of-22-${i}`], size)));
+      await tick();
+      while (log.waiting() > 0) await log.release();
+      await Promise.all(answers);
+      for (const event of log.events) expect(encodeEvent(event).length + 512).toBeLessThanOrEqual(payloadMaxBytes);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('closing while the log is away waits for one event, not for every one that is queued', async () => {
+  const log = modelLog();
+  const commit = createGroupCommit({ append: log.append, shard: 0, eventMaxMessages: 1 });
+  const answers = ['a', 'b', 'c', 'd'].map((id) => commit.submit(batchOf(groupOf(1), [id])));
+  const codes = Promise.all(answers.map((answer) => answer.catch((error: LogError) => error.code)));
+  await tick();
+  await log.release();
+  const closing = commit.close();
+  await log.release(true);
+  await closing;
+  expect(await codes).toEqual([
+    { sequence: 1, eventId: log.events[0]!.id, index: 0, firstMessage: 0 },
+    'unavailable',
+    'closed',
+    'closed',
+  ]);
 });
 
 test('with a real log, 2,000 concurrent submissions need far fewer events and are all there, in order', async () => {

@@ -148,6 +148,12 @@ describe('an answer that does not come', () => {
     ]);
   });
 
+  test('is asked for again while an earlier attempt is still in process (10158): it was not refused', async () => {
+    answers = [undefined, refusal(409, 10158), refusal(409, 10158), acknowledged(12, true)];
+    expect(await append('in process')).toEqual({ kind: 'duplicate', sequence: 12 });
+    expect(published).toHaveLength(4);
+  });
+
   test('is unavailable after the publisher waited its time; nothing stays behind', async () => {
     answers = [undefined];
     const waiting = Array.from({ length: 50 }, (_, i) =>

@@ -51,6 +51,7 @@ test('a package as we make it is accepted, with its reference, owner, key and li
       ref: made.ref,
       identity: alice.identity,
       signatureKey: alice.keys.signPublic,
+      encryptionKey: expect.any(Uint8Array),
       lastResort,
       notBefore: NOW - BACKDATE_MS,
       notAfter: made.notAfter,

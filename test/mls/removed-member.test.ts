@@ -1,15 +1,19 @@
+import { encodeMlsMessage, joinGroupExternal } from 'ts-mls';
 import { expect, test } from 'vitest';
+import { identityOfCredential, libraryConfig } from '../../src/mls/config.ts';
+import { decodeMessage } from '../../src/mls/encoding/decode.ts';
 import { inspectMessage } from '../../src/mls/framing.ts';
 import { createCommit } from '../../src/mls/session/commit.ts';
 import { joinExternal } from '../../src/mls/session/external-join.ts';
 import { createGroupInfo } from '../../src/mls/session/group-info.ts';
+import { generatePackage, type SignatureKeys } from '../../src/mls/session/key-package.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
 import { createLeaveProposal } from '../../src/mls/session/proposal.ts';
 import { receive } from '../../src/mls/session/receive.ts';
 import { type GroupState, isActive, ownLeafOf, unwrap, wrap } from '../../src/mls/session/state.ts';
 import { createNodeSuite } from '../../src/mls/suite-node.ts';
 import { toUtf8 } from '../../src/wire/bytes.ts';
-import { groupOf, mustReceive, NOW, packageOf, person, trusting } from './support/people.ts';
+import { DAY, groupOf, identityNamed, mustReceive, NOW, packageOf, person, trusting } from './support/people.ts';
 
 const suite = createNodeSuite();
 const options = { inlineTree: true, groupInfoTree: false, now: NOW };
@@ -129,6 +133,51 @@ test('nobody can remove somebody else by an external commit (D18)', async () => 
   });
   expect(await receive(suite, strict, forged.commit)).toMatchObject({ kind: 'rejected', code: 'invalid-commit' });
 });
+
+test('nobody can make a member believe that it was removed by an external commit: not with its name, not with another', async () => {
+  const { people, states } = await groupOf(suite, ['alice', 'bob']);
+  const [alice, bob] = states as [GroupState, GroupState];
+  const groupInfo = await createGroupInfo(suite, alice, { tree: true });
+  const { keys } = await person(suite, 'mallory');
+  const about = { groupInfo, keys, groupInfoTree: false, now: NOW };
+  const strict = wrap({
+    ...unwrap(bob),
+    clientConfig: {
+      ...unwrap(bob).clientConfig,
+      authService: { validateCredential: async (_, key) => people.some((who) => equal(who.keys.signPublic, key)) },
+    },
+  });
+  const asBob = await joinExternal(suite, trusting, { ...about, identity: people[1]!.identity, resync: true });
+  if (asBob.kind === 'refused') throw new Error(asBob.code);
+  expect(await receive(suite, strict, asBob.commit)).toMatchObject({ kind: 'rejected', code: 'invalid-commit' });
+  const asMallory = await replacing(groupInfo, identityNamed('mallory'), keys, people[1]!.identity);
+  expect(await receive(suite, bob, asMallory)).toMatchObject({ kind: 'rejected', code: 'invalid-commit' });
+  expect(isActive(strict) && isActive(bob)).toBe(true);
+});
+
+/** An external commit of one identity that takes the leaf of another, which `joinExternal` does not make. */
+async function replacing(groupInfo: Uint8Array, identity: string, keys: SignatureKeys, victim: string) {
+  const decoded = decodeMessage(groupInfo);
+  if ('malformed' in decoded || decoded.message.wireformat !== 'mls_group_info') throw new Error('no GroupInfo');
+  const own = await generatePackage(suite, { identity, keys, now: NOW, lifetimeMs: DAY, lastResort: false });
+  const config = libraryConfig(trusting);
+  const { publicMessage } = await joinGroupExternal(
+    decoded.message.groupInfo,
+    own.publicPackage,
+    own.privatePackage,
+    true,
+    suite,
+    undefined,
+    {
+      ...config,
+      keyPackageEqualityConfig: {
+        ...config.keyPackageEqualityConfig,
+        compareKeyPackageToLeafNode: (_, leaf) => identityOfCredential(leaf.credential) === victim,
+      },
+    },
+  );
+  return encodeMlsMessage({ version: 'mls10', wireformat: 'mls_public_message', publicMessage });
+}
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;

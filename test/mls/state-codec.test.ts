@@ -78,7 +78,9 @@ test(`messages are readable for ${PAST_EPOCHS} epochs, and the rows of older one
   }
   expect(removed.filter(({ epoch }) => epoch === 1)).toHaveLength(membersOf(bob).length);
   const epochs = new Set(encodeState(reader).ratchets.map(({ epoch }) => epoch));
-  expect([...epochs].sort()).toEqual(Array.from({ length: PAST_EPOCHS + 1 }, (_, i) => epochOf(reader) - PAST_EPOCHS + i));
+  expect([...epochs].sort()).toEqual(
+    Array.from({ length: PAST_EPOCHS + 1 }, (_, i) => epochOf(reader) - PAST_EPOCHS + i),
+  );
 });
 
 test('a pending proposal of leaf 0 keeps its sender through the rows', async () => {
@@ -113,7 +115,10 @@ test('rows that are damaged or missing are no group state', async () => {
 });
 
 test('an epoch record grows with what changed in past epochs, not with their whole trees', async () => {
-  const { states } = await groupOf(suite, Array.from({ length: 40 }, (_, i) => `member ${i}`));
+  const { states } = await groupOf(
+    suite,
+    Array.from({ length: 40 }, (_, i) => `member ${i}`),
+  );
   let state = states[0]!;
   state = (await createCommit(suite, state, rotate)).next; // fills the path
   const once = encodeState(state).epochRecord.length;

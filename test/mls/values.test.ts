@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { PADDED_MIN_BYTES, paddedLength } from '../../src/mls/encoding/padding.ts';
 import { accountOf, formatIdentity, parseIdentity } from '../../src/mls/identity.ts';
 import { isPatched } from '../../src/mls/library.ts';
-import { PADDED_MIN_BYTES, paddedLength } from '../../src/mls/padding.ts';
 import { decodeRoles, encodeRoles, isAdmin } from '../../src/mls/roles.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
 import { createNodeSuite } from '../../src/mls/suite-node.ts';

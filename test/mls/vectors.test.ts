@@ -1,4 +1,5 @@
 import {
+  bytesToBase64,
   type ClientState,
   decodeMlsMessage,
   type GroupContext,
@@ -7,7 +8,6 @@ import {
   type PrivateKeyPackage,
   processMessage,
 } from 'ts-mls';
-import { bytesToBase64 } from 'ts-mls';
 import { decodeAuthenticatedContent } from 'ts-mls/authenticatedContent.js';
 import { validateRatchetTree } from 'ts-mls/clientState.js';
 import type { Decoder } from 'ts-mls/codec/tlsDecoder.js';
@@ -33,12 +33,12 @@ import { leafWidth, root, toLeafIndex, toNodeIndex } from 'ts-mls/treemath.js';
 import { applyUpdatePath, decodeUpdatePath } from 'ts-mls/updatePath.js';
 import { describe, expect, test } from 'vitest';
 import { libraryConfig } from '../../src/mls/config.ts';
-import { decodeMessage } from '../../src/mls/decode.ts';
+import { decodeMessage } from '../../src/mls/encoding/decode.ts';
+import { decodeTree } from '../../src/mls/encoding/tree-codec.ts';
 import { inspectMessage } from '../../src/mls/framing.ts';
 import { joinFromWelcome } from '../../src/mls/session/join.ts';
 import { receive } from '../../src/mls/session/receive.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
-import { decodeTree } from '../../src/mls/tree-codec.ts';
 import { toHex } from '../../src/wire/bytes.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
 import { trusting } from './support/people.ts';

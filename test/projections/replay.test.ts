@@ -1,12 +1,15 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import type { LogEvent } from '../../src/log/events.ts';
 import { ProjectionError } from '../../src/projections/errors.ts';
 import { Draft } from '../../src/projections/fold/draft.ts';
 import { type FoldRules, foldEvent } from '../../src/projections/fold/fold-event.ts';
+import { TABLE } from '../../src/projections/fold/keys.ts';
 import { rebuildProjections } from '../../src/projections/rebuild.ts';
 import { openEnvironment, storedCheckpoint } from '../../src/projections/store/environment.ts';
 import { Tables } from '../../src/projections/store/tables.ts';
@@ -16,6 +19,8 @@ import { CURSOR_KEY, folded, openTest, tempFolder } from './open.ts';
 import { randomLog } from './random-log.ts';
 
 const RULES: FoldRules = { pastEpochs: 5, handshakes: fakeHandshakes, sha256 };
+/** Of 512 bytes: room for a few batches. */
+const FILE_MAX_BLOCKS = 3_000;
 const SIGNAL = () => AbortSignal.timeout(10_000);
 
 /** Folds events in drafts of given sizes, each over the one before it, as the projector does when it is behind. */
@@ -210,6 +215,52 @@ test('tables of another fold are made anew, but not before the log was compared 
   await expect(open(3)).rejects.toMatchObject({ code: 'rolled-back' });
 });
 
+test('a log that went back while the tables were made anew is refused at every start, not at the first only', async () => {
+  const { events } = sampleLog();
+  const dir = await tempFolder();
+  const log = createFakeLog(events);
+  const open = (options: { pastEpochs: number; fresh?: boolean }) =>
+    openTest(log, { dir, limits: { pastEpochs: options.pastEpochs }, fresh: options.fresh ?? false });
+  await (await open({ pastEpochs: 5 })).ready;
+  await (await open({ pastEpochs: 5 })).close();
+  log.cutTo(5);
+  for (const pastEpochs of [4, 4, 3]) {
+    await expect(open({ pastEpochs })).rejects.toMatchObject({ code: 'rolled-back' });
+    expect(await storedCheckpoint(dir)).toMatchObject({ sequence: events.length });
+  }
+  const accepted = await open({ pastEpochs: 3, fresh: true });
+  await accepted.ready;
+  await accepted.close();
+  await (await open({ pastEpochs: 3 })).ready;
+});
+
+test('torn tables are made anew, but not over a log that went back since', async () => {
+  const { events } = sampleLog();
+  const dir = await tempFolder();
+  const log = createFakeLog(events);
+  const before = await openTest(log, { dir });
+  await before.ready;
+  await before.close();
+  const environment = await openEnvironment({ dir, contract: '1/past-epochs-5' });
+  await environment.db.put(Uint8Array.of(TABLE.meta, 2), new Uint8Array(1));
+  await environment.close();
+  log.cutTo(5);
+  for (let start = 0; start < 2; start += 1) {
+    await expect(openTest(log, { dir })).rejects.toMatchObject({ code: 'rolled-back' });
+  }
+});
+
+test('a full disk is an error of the write: the process lives, reads go on, and closing ends', {
+  timeout: 60_000,
+}, async () => {
+  const dir = await tempFolder();
+  const program = join(import.meta.dirname, 'fill-disk.ts');
+  const run = promisify(execFile);
+  const limited = `ulimit -f ${FILE_MAX_BLOCKS}; exec "$0" --import tsx "$1" "$2"`;
+  const { stdout } = await run('/bin/sh', ['-c', limited, process.execPath, program, dir]);
+  expect(JSON.parse(stdout)).toEqual({ failures: ['store-failed', 'store-failed'], rows: 'readable', closed: true });
+});
+
 test('a process that died while it opened the tables, or tables that are no tables, lead to a rebuild', async () => {
   const { events } = sampleLog();
   const expected = (await folded(events)).dumpTables();
@@ -240,4 +291,17 @@ test('a rebuild makes the tables beside the old ones and swaps them', async () =
   const after = await openTest(log, { dir });
   expect(after.dumpTables()).toBe((await folded(events)).dumpTables());
   expect(await storedCheckpoint(await tempFolder())).toBeUndefined();
+});
+
+test('a rebuild over a log that went back is refused and leaves the old tables as they were', async () => {
+  const { events } = sampleLog();
+  const dir = await tempFolder();
+  const log = createFakeLog(events);
+  const before = await openTest(log, { dir });
+  await before.ready;
+  await before.close();
+  log.cutTo(5);
+  const options = { log, dir, cursorKey: CURSOR_KEY, limits: { pastEpochs: 5 }, handshakes: fakeHandshakes };
+  await expect(rebuildProjections(options)).rejects.toMatchObject({ code: 'rolled-back' });
+  expect(await storedCheckpoint(dir)).toMatchObject({ sequence: events.length });
 });

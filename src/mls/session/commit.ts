@@ -1,6 +1,6 @@
 import { type ClientState, createCommit as createLibraryCommit, encodeMlsMessage, type Proposal } from 'ts-mls';
 import { equalBytes } from '../../wire/bytes.ts';
-import { decodeMessage } from '../decode.ts';
+import { decodeMessage } from '../encoding/decode.ts';
 import { guardLibrary, MlsError } from '../errors.ts';
 import { type GroupRoles, ROLES_EXTENSION } from '../roles.ts';
 import type { Suite } from '../suite.ts';
@@ -49,8 +49,7 @@ export interface Committed {
 export async function createCommit(suite: Suite, state: GroupState, intent: CommitIntent): Promise<Committed> {
   const before = activeState(state);
   const removes = wantedRemoves(before, intent.remove ?? []);
-  const replacesExtensions = intent.roles !== undefined;
-  const plan = await selectPending(suite, before, { now: intent.now, removes, replacesExtensions });
+  const plan = await selectPending(suite, before, { now: intent.now, removes, roles: intent.roles });
   const proposals: Proposal[] = [
     ...removes
       .filter((leaf) => !plan.removes.has(leaf))

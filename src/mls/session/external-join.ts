@@ -6,7 +6,7 @@ import {
   libraryConfig,
   type MlsConfig,
 } from '../config.ts';
-import { decodeMessage } from '../decode.ts';
+import { decodeMessage } from '../encoding/decode.ts';
 import type { Suite } from '../suite.ts';
 import { groupInfoOf } from './group-info.ts';
 import { type JoinRefusal, type JoinRefused, treeFor } from './join.ts';

@@ -3,9 +3,9 @@ import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { decryptGroupInfo, decryptGroupSecrets } from 'ts-mls/welcome.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import { libraryConfig, type MlsConfig } from '../config.ts';
-import { decodeMessage } from '../decode.ts';
+import { decodeMessage } from '../encoding/decode.ts';
+import { decodeTree } from '../encoding/tree-codec.ts';
 import type { Suite } from '../suite.ts';
-import { decodeTree } from '../tree-codec.ts';
 import { decodePair, type KeyPackagePair } from './key-package.ts';
 import { type GroupState, wrap } from './state.ts';
 

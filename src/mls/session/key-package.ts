@@ -3,7 +3,7 @@ import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { toUtf8 } from '../../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { BACKDATE_MS, KEY_PACKAGE_LIFETIME_MAX_MS, LAST_RESORT_EXTENSION, ownCapabilities } from '../config.ts';
-import { decodeMessage } from '../decode.ts';
+import { decodeMessage } from '../encoding/decode.ts';
 import { MlsError } from '../errors.ts';
 import { type Suite, suiteNameOf } from '../suite.ts';
 

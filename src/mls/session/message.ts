@@ -1,6 +1,6 @@
 import { createApplicationMessage, encodeMlsMessage } from 'ts-mls';
+import { paddedLength } from '../encoding/padding.ts';
 import { guardLibrary, MlsError } from '../errors.ts';
-import { paddedLength } from '../padding.ts';
 import type { Suite } from '../suite.ts';
 import { activeState, asConsumed, type Consumed, type GroupState, wrap } from './state.ts';
 

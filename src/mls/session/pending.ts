@@ -1,8 +1,11 @@
 import { type ClientState, encodeMlsMessage } from 'ts-mls';
 import { equalBytes, fromBase64 } from '../../wire/bytes.ts';
-import { KEY_PACKAGE_LIFETIME_MAX_MS } from '../config.ts';
+import { identityOfCredential, KEY_PACKAGE_LIFETIME_MAX_MS } from '../config.ts';
 import { MlsError } from '../errors.ts';
+import { rolesIn } from '../framing.ts';
+import { accountOf } from '../identity.ts';
 import { checkKeyPackage } from '../key-package-check.ts';
+import { type GroupRoles, isAdmin } from '../roles.ts';
 import type { Suite } from '../suite.ts';
 import { memberAt, membersIn } from './state.ts';
 
@@ -10,6 +13,7 @@ import { memberAt, membersIn } from './state.ts';
 export interface Present {
   readonly identity: string;
   readonly signatureKey: Uint8Array;
+  readonly encryptionKey: Uint8Array;
 }
 
 /** The pending proposals that a commit will refer to, valid together. */
@@ -33,26 +37,29 @@ export interface PendingPlan {
 export async function selectPending(
   suite: Suite,
   state: ClientState,
-  commit: { readonly now: number; readonly removes: readonly number[]; readonly replacesExtensions: boolean },
+  commit: { readonly now: number; readonly removes: readonly number[]; readonly roles: GroupRoles | undefined },
 ): Promise<PendingPlan> {
   const own = state.privatePath.leafIndex;
   const entries = Object.entries(state.unappliedProposals);
   const kept = new Set<string>();
 
   const removes = new Set<number>();
+  const leaving = new Set(commit.removes);
+  const staysAdministered = administration(state, commit.roles);
   for (const [ref, { proposal }] of entries) {
     if (proposal.proposalType !== 'remove') continue;
     const leaf = proposal.remove.removed;
     if (leaf === own) throw new MlsError('own-leave-pending', 'our own removal waits, another member has to commit it');
     if (removes.has(leaf) || memberAt(state.ratchetTree, leaf) === undefined) continue;
+    if (!leaving.has(leaf) && !staysAdministered(new Set([...leaving, leaf]))) continue;
     removes.add(leaf);
+    leaving.add(leaf);
     kept.add(ref);
   }
 
-  const leaving = new Set([...removes, ...commit.removes]);
-  const present: Present[] = membersIn(state.ratchetTree).filter((member) => !leaving.has(member.leaf));
+  const present: Present[] = presentIn(state, leaving);
   const updated = new Set<number>([own]);
-  let hasExtensions = commit.replacesExtensions;
+  let hasExtensions = commit.roles !== undefined;
   for (const [ref, { proposal, senderLeafIndex }] of entries) {
     if (proposal.proposalType === 'update') {
       if (senderLeafIndex === undefined || leaving.has(senderLeafIndex) || updated.has(senderLeafIndex)) continue;
@@ -87,9 +94,34 @@ export async function planAdd(
 ): Promise<Present | { readonly refusal: string }> {
   const check = await checkKeyPackage(suite, bytes, { now, maxLifetimeMs: KEY_PACKAGE_LIFETIME_MAX_MS });
   if (check.kind === 'refused') return { refusal: check.reason };
-  const { identity, signatureKey } = check;
+  const { identity, signatureKey, encryptionKey } = check;
   const isPresent = present.some(
-    (member) => member.identity === identity || equalBytes(member.signatureKey, signatureKey),
+    (member) =>
+      member.identity === identity ||
+      equalBytes(member.signatureKey, signatureKey) ||
+      equalBytes(member.encryptionKey, encryptionKey),
   );
-  return isPresent ? { refusal: 'already a member' } : { identity, signatureKey };
+  return isPresent ? { refusal: 'already a member' } : { identity, signatureKey, encryptionKey };
+}
+
+function presentIn(state: ClientState, leaving: ReadonlySet<number>): Present[] {
+  return state.ratchetTree.flatMap((node, index) => {
+    if (node?.nodeType !== 'leaf' || leaving.has(index / 2)) return [];
+    const { credential, signaturePublicKey: signatureKey, hpkePublicKey: encryptionKey } = node.leaf;
+    return [{ identity: identityOfCredential(credential) ?? '', signatureKey, encryptionKey }];
+  });
+}
+
+/** Whether somebody who administers is left when these leaves go; the server takes no commit that leaves nobody. */
+function administration(
+  state: ClientState,
+  newRoles: GroupRoles | undefined,
+): (leaving: ReadonlySet<number>) => boolean {
+  const roles = newRoles ?? rolesIn(state.groupContext.extensions);
+  if (roles === undefined) return () => true;
+  const admins = membersIn(state.ratchetTree).filter(({ identity }) => {
+    const account = accountOf(identity);
+    return account !== undefined && isAdmin(roles, account);
+  });
+  return (leaving) => admins.some(({ leaf }) => !leaving.has(leaf));
 }

@@ -6,10 +6,10 @@ import { decryptSenderData } from 'ts-mls/privateMessage.js';
 import type { SenderData } from 'ts-mls/sender.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import { FORWARD_STEPS } from '../config.ts';
-import { decodeMessage } from '../decode.ts';
+import { decodeMessage } from '../encoding/decode.ts';
+import { nobleSha256 } from '../encoding/sha256.ts';
 import { type HandshakeSender, senderOf } from '../framing.ts';
 import { type ProposalSummary, summaryOf } from '../handshake.ts';
-import { nobleSha256 } from '../sha256.ts';
 import type { Suite } from '../suite.ts';
 import { type CommitReport, inspectIncoming, reportCommit, reportOwnRemoval } from './received-commit.ts';
 import { asConsumed, type Consumed, type GroupState, isActive, memberAt, unwrap, wrap } from './state.ts';
@@ -173,17 +173,18 @@ async function receivePublic(suite: Suite, state: ClientState, message: PublicMe
     return rejected('unauthenticated', cause);
   }
   const incoming = inspectIncoming(state, content);
-  const removal = reportOwnRemoval(state, content);
-  if (removal !== undefined) {
-    const newState: ClientState = {
-      ...state,
-      unappliedProposals: {},
-      groupActiveState: { kind: 'removedFromGroup' },
-    };
-    const { authenticatedData } = content;
-    return { kind: 'commit', ...removal, authenticatedData, state: wrap(newState), consumed: asConsumed([]) };
-  }
   try {
+    const removal = await reportOwnRemoval(state, content);
+    if (removal !== undefined) {
+      if ('invalid' in removal) return rejected('invalid-commit', new Error(removal.invalid));
+      const newState: ClientState = {
+        ...state,
+        unappliedProposals: {},
+        groupActiveState: { kind: 'removedFromGroup' },
+      };
+      const { authenticatedData } = content;
+      return { kind: 'commit', ...removal, authenticatedData, state: wrap(newState), consumed: asConsumed([]) };
+    }
     const result = await processPublicMessage(state, message, emptyPskIndex, suite, incoming.callback);
     return handshakeResult(state, result, incoming, sender, content.authenticatedData);
   } catch (cause) {

@@ -1,6 +1,7 @@
 import type { ClientState, FramedContent, IncomingMessageCallback, Proposal, ProposalWithSender } from 'ts-mls';
-import { equalBytes, toBase64 } from '../../wire/bytes.ts';
+import { toBase64 } from '../../wire/bytes.ts';
 import { identityOfCredential } from '../config.ts';
+import { firstClash } from '../encoding/uniques.ts';
 import { rolesIn } from '../framing.ts';
 import type { GroupRoles } from '../roles.ts';
 import { type Member, memberAt } from './state.ts';
@@ -112,7 +113,10 @@ export function reportCommit(
  * A commit that removes us, by the proposals in it. The library only notices when our leaf is blank afterwards, but
  * an Add in the same commit, or the external joiner who replaces us, may sit on it.
  */
-export function reportOwnRemoval(state: ClientState, content: FramedContent): CommitReport | undefined {
+export async function reportOwnRemoval(
+  state: ClientState,
+  content: FramedContent,
+): Promise<CommitReport | { readonly invalid: string } | undefined> {
   if (content.contentType !== 'commit') return undefined;
   const proposals: ProposalWithSender[] = content.commit.proposals.flatMap((item) => {
     if (item.proposalOrRefType === 'proposal') return [{ proposal: item.proposal, senderLeafIndex: undefined }];
@@ -123,6 +127,8 @@ export function reportOwnRemoval(state: ClientState, content: FramedContent): Co
   if (!leaves.has(state.privatePath.leafIndex)) return undefined;
   const { sender } = content;
   const external = sender.senderType !== 'member';
+  const invalid = external ? await badReplacement(state, content) : undefined;
+  if (invalid !== undefined) return { invalid };
   const identity = external
     ? identityOfCredential(content.commit.path?.leafNode.credential ?? NOBODY)
     : memberAt(state.ratchetTree, sender.leafIndex)?.identity;
@@ -135,6 +141,23 @@ export function reportOwnRemoval(state: ClientState, content: FramedContent): Co
     ...newRoles(proposals),
     selfRemoved: true,
   };
+}
+
+/**
+ * An external commit proves its own key and nothing else, and we cannot follow it into its epoch: whoever takes our
+ * leaf has to be ourselves, under a key that is known to be ours.
+ */
+async function badReplacement(state: ClientState, content: FramedContent): Promise<string | undefined> {
+  if (content.contentType !== 'commit' || content.commit.path === undefined) return 'no path';
+  if (content.sender.senderType !== 'new_member_commit') return 'a commit of nobody';
+  const proposals = content.commit.proposals.flatMap((item) =>
+    item.proposalOrRefType === 'proposal' ? [item.proposal] : [],
+  );
+  const refusal = unsupported(proposals, true) ?? badExternalCommit(state, content, proposals);
+  if (refusal !== undefined) return refusal.reason;
+  const { credential, signaturePublicKey } = content.commit.path.leafNode;
+  const isKnown = await state.clientConfig.authService.validateCredential(credential, signaturePublicKey);
+  return isKnown ? undefined : 'the credential of the new leaf is refused';
 }
 
 const NOBODY = { credentialType: 'basic', identity: new Uint8Array(0) } as const;
@@ -180,22 +203,10 @@ function badChange(before: RatchetTree, after: RatchetTree, change: TreeChange):
   for (const { leaf, identity } of change.updated) {
     if (memberAt(before, leaf)?.identity !== identity) return `leaf ${leaf} became somebody else`;
   }
-  const changed = new Set([...change.added, ...change.updated].map(({ leaf }) => leaf));
-  for (const leaf of changed) {
-    const own = leafAt(after, leaf)!;
-    const ownIdentity = memberAt(after, leaf)!.identity;
-    for (let other = 0; other * 2 < after.length; other += 1) {
-      const node = leafAt(after, other);
-      if (other === leaf || node === undefined) continue;
-      if (equalBytes(node.signaturePublicKey, own.signaturePublicKey)) return `leaves ${leaf} and ${other} share a key`;
-      if (equalBytes(node.hpkePublicKey, own.hpkePublicKey)) return `leaves ${leaf} and ${other} share a key`;
-      if (memberAt(after, other)!.identity === ownIdentity) return `leaves ${leaf} and ${other} are the same device`;
-    }
-  }
-  return undefined;
-}
-
-function leafAt(tree: RatchetTree, leaf: number) {
-  const node = tree[leaf * 2];
-  return node?.nodeType === 'leaf' ? node.leaf : undefined;
+  const changed = new Set([...change.added, ...change.updated].map(({ leaf }) => leaf * 2));
+  const clash = firstClash(
+    after.filter((node, index) => node !== undefined && changed.has(index)) as NonNullable<RatchetTree[number]>[],
+    after.map((node, index) => (changed.has(index) ? undefined : node)),
+  );
+  return clash === undefined ? undefined : `the same ${clash} twice`;
 }

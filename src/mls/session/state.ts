@@ -3,11 +3,11 @@ import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import type { SecretTree, SecretTreeNode } from 'ts-mls/secretTree.js';
 import { fromBase64 } from '../../wire/bytes.ts';
 import { identityOfCredential } from '../config.ts';
+import { nobleSha256 } from '../encoding/sha256.ts';
 import { MlsError } from '../errors.ts';
 import { type HandshakeSender, rolesIn } from '../framing.ts';
 import { type ProposalSummary, summaryOf } from '../handshake.ts';
 import type { GroupRoles } from '../roles.ts';
-import { nobleSha256 } from '../sha256.ts';
 
 declare const groupState: unique symbol;
 /**

@@ -1,4 +1,5 @@
 import type { DeviceId } from '../../wire/ids.ts';
+import type { BatchPlace } from '../recent-batches.ts';
 import type { GroupState } from './group-state.ts';
 import { TABLE } from './keys.ts';
 import {
@@ -58,6 +59,8 @@ export class Draft implements RowSource {
   readonly senders = new Map<string, SenderIds>();
   readonly touchedGroups = new Map<number, GroupState>();
   readonly touchedDevices = new Set<DeviceId>();
+  /** No row: who sent these batches is told where they stand. */
+  readonly batches: BatchPlace[] = [];
   counters: Counters;
   incarnation: string;
   bytes = 0;

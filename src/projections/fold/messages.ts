@@ -18,10 +18,10 @@ import { useWelcome } from './trees.ts';
  * that from `messagePosition`.
  */
 export function foldMessages(draft: Draft, event: MessagesSent, place: Place, pastEpochs: number): void {
-  for (const batch of event.batches) foldBatch(draft, batch, place, pastEpochs);
+  for (const [number, batch] of event.batches.entries()) foldBatch(draft, batch, number, place, pastEpochs);
 }
 
-function foldBatch(draft: Draft, batch: MessageBatch, place: Place, pastEpochs: number): void {
+function foldBatch(draft: Draft, batch: MessageBatch, number: number, place: Place, pastEpochs: number): void {
   const state = draft.get(groups, batch.group);
   if (state === undefined || !state.leaves.has(batch.device)) return;
   const sender: Sender = { group: state.no, device: draft.deviceNo(batch.device) };
@@ -44,9 +44,13 @@ function foldBatch(draft: Draft, batch: MessageBatch, place: Place, pastEpochs: 
     place.index += 1;
   }
   if (run.size > 0) draft.addRun(sender, asRun(run));
-  if (position === (before?.position ?? 0)) return;
+  const first = (before?.position ?? 0) + 1;
+  if (position < first) return;
   const { sequence, index } = place;
-  draft.setHead(state, { position, sequence, index: index - 1, hash: writer.head(), group: state.id });
+  const hash = writer.head();
+  draft.setHead(state, { position, sequence, index: index - 1, hash, group: state.id });
+  const isWhole = position - first + 1 === batch.messages.length;
+  if (isWhole) draft.batches.push({ sequence, index: number, first, head: hash });
   useWelcome(draft, state.no, state.epoch, sender.device);
 }
 

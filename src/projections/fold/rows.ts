@@ -79,7 +79,9 @@ export const deviceNumbers: Table<DeviceId, number> = plainTable((id) => textKey
 /** By the hash of the name's lane; the holder is an account id, or a group id as bytes. */
 export const names: Table<string, string | Uint8Array> = plainTable((hash) => textKey(TABLE.name, hash));
 /** Sequence of a lane's last event, by {@link laneId}. */
-export const lanes: Table<string, number> = plainTable((lane) => textKey(TABLE.lane, lane));
+export const lanes: Table<string, number> = plainTable((lane) => textKey(TABLE.lane, lane), {
+  absenceCached: true,
+});
 export const requests: Table<string, RequestOutcome> = plainTable((id) => textKey(TABLE.request, id));
 export const keyPackages: Table<Uint8Array, KeyPackageRow> = plainTable((ref) => bytesKey(TABLE.keyPackage, ref));
 export const stocks: Table<DeviceId, StockRow> = plainTable((id) => textKey(TABLE.stock, id));
@@ -96,11 +98,13 @@ export const groupInfos: Table<{ group: number; epoch: number }, Uint8Array> = b
 export const epochStarts: Table<{ group: number; epoch: number }, number> = plainTable(({ group, epoch }) =>
   numberLargeKey(TABLE.epochStart, group, epoch),
 );
-export const pendingProposals: Table<number, readonly PendingProposalRow[]> = plainTable((group) =>
-  numberKey(TABLE.pendingProposals, group),
+export const pendingProposals: Table<number, readonly PendingProposalRow[]> = plainTable(
+  (group) => numberKey(TABLE.pendingProposals, group),
+  { absenceCached: true },
 );
-export const unusedWelcomes: Table<number, readonly UnusedWelcome[]> = plainTable((group) =>
-  numberKey(TABLE.unusedWelcomes, group),
+export const unusedWelcomes: Table<number, readonly UnusedWelcome[]> = plainTable(
+  (group) => numberKey(TABLE.unusedWelcomes, group),
+  { absenceCached: true },
 );
 export const windows: Table<{ device: number; group: number }, readonly Window[]> = plainTable(({ device, group }) =>
   pairKey(TABLE.window, device, group),

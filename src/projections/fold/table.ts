@@ -8,11 +8,16 @@ export interface Table<Key, Row> {
   decode(bytes: Uint8Array): Row;
   /** Whether decoded rows are worth keeping in memory. */
   readonly cached: boolean;
+  /** Whether it is also worth keeping that there is no row: of keys that are asked for again and again. */
+  readonly absenceCached?: boolean;
 }
 
 /** A table of plain values, stored as deterministic CBOR. */
-export function plainTable<Key, Row>(key: (key: Key) => Uint8Array): Table<Key, Row> {
-  return { key, encode: encodeCbor, decode: (bytes) => decodeCbor(bytes) as Row, cached: true };
+export function plainTable<Key, Row>(
+  key: (key: Key) => Uint8Array,
+  options: { readonly absenceCached?: boolean } = {},
+): Table<Key, Row> {
+  return { key, encode: encodeCbor, decode: (bytes) => decodeCbor(bytes) as Row, cached: true, ...options };
 }
 
 /** A table of byte strings, stored as they are and not kept in memory. */

@@ -1,6 +1,8 @@
+import type { Position } from '../../wire/ids.ts';
 import type { CursorSeal } from '../cursor-seal.ts';
 import { requests } from '../fold/rows.ts';
 import type { Readiness, ReadModel } from '../read-model.ts';
+import type { RecentBatches } from '../recent-batches.ts';
 import type { SequenceWaiters } from '../sequence-waiters.ts';
 import type { Tables } from '../store/tables.ts';
 import type { Watchers } from '../watchers.ts';
@@ -15,15 +17,20 @@ export function createReadModel(parts: {
   readonly seal: CursorSeal;
   readonly waiters: SequenceWaiters;
   readonly watchers: Watchers;
+  readonly recent: RecentBatches;
   readonly readiness: () => Readiness;
 }): ReadModel {
-  const { tables, seal, waiters, watchers, readiness } = parts;
+  const { tables, seal, waiters, watchers, recent, readiness } = parts;
   return {
     ...createAccountReads(tables),
     ...createGroupReads(tables),
     checkpoint: () => ({ incarnation: tables.standing.incarnation, sequence: tables.standing.sequence }),
     readiness,
     request: (eventId) => tables.get(requests, eventId),
+    placedBatch(sequence, index) {
+      const place = recent.get(sequence, index);
+      return place === undefined ? undefined : { first: place.first as Position, head: place.head };
+    },
     entryAt: (group, position) => readEntryAt(tables, group, position),
     entriesFromEpoch: (group, epoch, limits) => readEntriesFromEpoch(tables, group, epoch, limits),
     syncPage: (device, cursor, limits) => readSyncPage(tables, seal, device, cursor, limits),

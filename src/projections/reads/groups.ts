@@ -3,6 +3,7 @@ import { extractTree } from '../../mls/framing.ts';
 import { toBase64Url } from '../../wire/bytes.ts';
 import { decodeEntry } from '../../wire/entry.ts';
 import type { DeviceId, GroupId, Position } from '../../wire/ids.ts';
+import { compareClientIds } from '../fold/client-id-order.ts';
 import { Draft } from '../fold/draft.ts';
 import { ENTRY_FRAMED_OFFSET, unframe } from '../fold/entry-row.ts';
 import type { GroupState } from '../fold/group-state.ts';
@@ -58,7 +59,10 @@ export function createGroupReads(tables: Tables): GroupReads {
       const state = groupState(tables, group);
       const number = deviceNumber(tables, device);
       if (state === undefined || number === undefined) return undefined;
-      return new Draft(tables).messagePosition({ group: state.no, device: number }, id) as Position | undefined;
+      const sender = { group: state.no, device: number };
+      const last = tables.lastMessageId(sender);
+      if (last === undefined || compareClientIds(last, id) < 0) return undefined;
+      return new Draft(tables).messagePosition(sender, id) as Position | undefined;
     },
   };
 }

@@ -31,13 +31,14 @@ export interface Environment {
   /** Absent: the tables are empty. */
   readonly checkpoint?: CheckpointRow;
   readonly discarded?: DiscardReason;
-  /** The checkpoint of the tables that were thrown away because another fold made them. */
+  /** Of tables that were thrown away although they could be read, until these here have come as far. */
   readonly formerCheckpoint?: CheckpointRow;
   close(): Promise<void>;
 }
 
 const CHECKPOINT_KEY = Uint8Array.of(TABLE.meta, 1);
 const TORN_KEY = Uint8Array.of(TABLE.meta, 2);
+const FORMER_KEY = Uint8Array.of(TABLE.meta, 3);
 const MARKER = 'opening';
 /** In the first page, behind its header, in the byte order of every platform the library is built for. */
 const MAGIC = Buffer.from('dec0efbe', 'hex');
@@ -47,6 +48,8 @@ const FILES = ['data.mdb', 'lock.mdb'];
 const MAP_BYTES = 2 ** 40;
 /** Two pages of 4 KiB: entries of 1 KiB take 1.5 times their size instead of 2.1 times. */
 const PAGE_BYTES = 8192;
+/** Flushing what was written takes less, or fails. */
+const CLOSE_WAIT_MS = 5_000;
 
 /**
  * Opens the tables in a folder, which is made when it is not there. Tables that cannot be used are thrown away: the log
@@ -76,22 +79,28 @@ export async function openEnvironment(options: {
     opened = await tryOpen(dir);
   }
   if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be opened in ${dir}`);
-  const former = opened.checkpoint;
-  if (opened.torn || (former !== undefined && former.contract !== contract)) {
+  if (opened.torn || (opened.checkpoint !== undefined && opened.checkpoint.contract !== contract)) {
     discarded = opened.torn ? 'torn' : 'contract-changed';
+    const former = farthest(opened);
     await opened.db.close();
     await removeFiles(dir);
     opened = await tryOpen(dir);
     if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be made in ${dir}`);
+    if (former !== undefined) {
+      // Kept with the new tables: whoever starts again after a refusal is to be refused again.
+      await opened.db.put(FORMER_KEY, encodeCbor(former));
+      opened = { ...opened, former };
+    }
   }
   await rm(join(dir, MARKER), { force: true });
   const { db, checkpoint } = opened;
+  const former = farthest(opened);
   return {
     db,
     ...(checkpoint === undefined ? {} : { checkpoint }),
     ...(discarded === undefined ? {} : { discarded }),
-    ...(discarded === 'contract-changed' && former !== undefined ? { formerCheckpoint: former } : {}),
-    close: () => db.close(),
+    ...(former === undefined || former === checkpoint ? {} : { formerCheckpoint: former }),
+    close: () => closeBounded(db),
   };
 }
 
@@ -118,34 +127,82 @@ export async function writeBatch(
       put(db, CHECKPOINT_KEY, row);
       remove(db, TORN_KEY);
     });
-  } catch (cause) {
-    throw new ProjectionError('store-failed', 'the tables could not be written', { cause });
+  } catch (failed) {
+    throw new ProjectionError('store-failed', 'the tables could not be written', { cause: await causeOf(failed) });
   }
 }
 
-/** The batch's own promise says whether it was committed; those of its parts would say the same. */
+/** The batch's own promise says whether it was committed; those of its parts say the same, and are not to end the process. */
 function put(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array, value: Uint8Array): void {
-  void db.put(key, value);
+  db.put(key, value).catch(() => undefined);
 }
 
 function remove(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array): void {
-  void db.remove(key);
+  db.remove(key).catch(() => undefined);
+}
+
+/** Why a commit failed is in a promise beside the error; left alone its rejection would end the process. */
+async function causeOf(failed: unknown): Promise<unknown> {
+  const { commitError } = failed as { readonly commitError?: Promise<unknown> };
+  try {
+    await Promise.race([commitError, turn()]);
+    return failed;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+/** After a failed commit the library waits for ever for a flush that will not come; nothing is owed to it then. */
+async function closeBounded(db: RootDatabase<Uint8Array, Uint8Array>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const waited = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_WAIT_MS);
+  });
+  await Promise.race([db.close(), waited]);
+  clearTimeout(timer);
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 interface Opened {
   readonly db: RootDatabase<Uint8Array, Uint8Array>;
   readonly checkpoint?: CheckpointRow;
+  /** Of the tables before these. */
+  readonly former?: CheckpointRow;
   readonly torn: boolean;
+}
+
+/** The last event that anything was served from: of these tables, or of those before while these have not come as far. */
+function farthest({ checkpoint, former }: Opened): CheckpointRow | undefined {
+  return (former?.sequence ?? 0) > (checkpoint?.sequence ?? 0) ? former : checkpoint;
 }
 
 /** `undefined` when the files are no tables: reported as `damaged`, and made anew. */
 async function tryOpen(path: string): Promise<Opened | undefined> {
   let db: RootDatabase<Uint8Array, Uint8Array> | undefined;
   try {
-    db = open({ path, encoding: 'binary', keyEncoding: 'binary', pageSize: PAGE_BYTES, mapSize: MAP_BYTES });
-    const row = db.getBinary(CHECKPOINT_KEY);
-    const torn = db.doesExist(TORN_KEY);
-    return row === undefined ? { db, torn } : { db, torn, checkpoint: decodeCbor(row) as CheckpointRow };
+    db = open({
+      path,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      pageSize: PAGE_BYTES,
+      mapSize: MAP_BYTES,
+      // All writes are explicit batches. The batch of a turn has a promise that nobody can reach: when its commit fails,
+      // that rejection ends the process.
+      eventTurnBatching: false,
+    });
+    const [checkpoint, former] = [CHECKPOINT_KEY, FORMER_KEY].map((key) => {
+      const row = db?.getBinary(key);
+      return row === undefined ? undefined : (decodeCbor(row) as CheckpointRow);
+    });
+    return {
+      db,
+      torn: db.doesExist(TORN_KEY),
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+      ...(former === undefined ? {} : { former }),
+    };
   } catch {
     await db?.close();
     return undefined;
@@ -183,5 +240,5 @@ export async function storedCheckpoint(dir: string): Promise<CheckpointRow | und
   const opened = await tryOpen(dir);
   await rm(join(dir, MARKER), { force: true });
   await opened?.db.close();
-  return opened?.checkpoint;
+  return opened === undefined ? undefined : farthest(opened);
 }

@@ -45,6 +45,8 @@ const LAST_ID_CACHE_BYTES = 16 * 1024 * 1024;
 const DECODED_FACTOR = 4;
 const MEMBER_BYTES = 800;
 const WINDOW_BYTES = 150;
+/** In the row cache: there is no such row. */
+const ABSENT = Symbol('absent');
 
 /**
  * The tables at one checkpoint. Every read between two commits sees the same state, whatever the writer thread has
@@ -87,9 +89,12 @@ export class Tables implements RowSource {
     const bytes = table.key(key);
     const id = table.cached ? rowId(bytes) : '';
     const known = table.cached ? this.#rows.get(id) : undefined;
-    if (known !== undefined) return known as Row;
+    if (known !== undefined) return known === ABSENT ? undefined : (known as Row);
     const value = this.read(bytes);
-    if (value === undefined) return undefined;
+    if (value === undefined) {
+      if (table.absenceCached === true) this.#rows.set(id, ABSENT, 0);
+      return undefined;
+    }
     const row = table.decode(value);
     if (table.cached) this.#rows.set(id, row, value.length * DECODED_FACTOR);
     return row;

@@ -1,8 +1,8 @@
 import { createMlsConfig, type MlsConfig } from '../../../src/mls/config.ts';
 import { formatIdentity } from '../../../src/mls/identity.ts';
 import type { GroupRoles } from '../../../src/mls/roles.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
+import { createGroup } from '../../../src/mls/session/create.ts';
 import { joinFromWelcome } from '../../../src/mls/session/join.ts';
 import {
   createKeyPackage,
@@ -36,20 +36,34 @@ export async function person(suite: Suite, name: string): Promise<Person> {
 }
 
 export function packageOf(suite: Suite, who: Person, lastResort = false): Promise<NewKeyPackage> {
-  return createKeyPackage(suite, { identity: who.identity, keys: who.keys, now: NOW, lifetimeMs: 80 * DAY, lastResort });
+  return createKeyPackage(suite, {
+    identity: who.identity,
+    keys: who.keys,
+    now: NOW,
+    lifetimeMs: 80 * DAY,
+    lastResort,
+  });
 }
 
 export function rolesWith(...names: string[]): GroupRoles {
   return { admins: names.map(accountNamed).sort(), invite: 'admins', join: 'open' };
 }
 
-export async function founded(suite: Suite, founder: Person, groupId = nodeSha256(toUtf8(founder.name))) {
+export async function founded(
+  suite: Suite,
+  founder: Person,
+  groupId = nodeSha256(toUtf8(founder.name)),
+  roles = rolesWith(founder.name),
+) {
   const { identity, keys } = founder;
-  return createGroup(suite, trusting, { groupId, identity, keys, roles: rolesWith(founder.name), now: NOW });
+  return createGroup(suite, trusting, { groupId, identity, keys, roles, now: NOW });
 }
 
 /** A group of these people; the first one founded it and added the others in one commit. */
-export async function groupOf(suite: Suite, names: readonly string[]): Promise<{ people: Person[]; states: GroupState[] }> {
+export async function groupOf(
+  suite: Suite,
+  names: readonly string[],
+): Promise<{ people: Person[]; states: GroupState[] }> {
   const people = await Promise.all(names.map((name) => person(suite, name)));
   const { state } = await founded(suite, people[0]!);
   if (people.length === 1) return { people, states: [state] };
@@ -65,7 +79,11 @@ export async function groupOf(suite: Suite, names: readonly string[]): Promise<{
 }
 
 export async function mustJoin(suite: Suite, welcome: Uint8Array, keyPackage: NewKeyPackage, tree?: Uint8Array) {
-  const joined = await joinFromWelcome(suite, trusting, { welcome, keyPackage, ...(tree === undefined ? {} : { tree }) });
+  const joined = await joinFromWelcome(suite, trusting, {
+    welcome,
+    keyPackage,
+    ...(tree === undefined ? {} : { tree }),
+  });
   if (joined.kind === 'refused') throw new Error(`join refused: ${joined.code}`, { cause: joined.cause });
   return joined.state;
 }
@@ -79,7 +97,9 @@ export async function mustReceive<Kind extends Received['kind']>(
   const received = await receive(suite, state, bytes);
   if (received.kind !== kind) {
     const why = received.kind === 'rejected' ? received.code : received.kind;
-    throw new Error(`expected ${kind}, got ${why}`, { cause: received.kind === 'rejected' ? received.cause : undefined });
+    throw new Error(`expected ${kind}, got ${why}`, {
+      cause: received.kind === 'rejected' ? received.cause : undefined,
+    });
   }
   return received as Extract<Received, { kind: Kind }>;
 }

@@ -6,6 +6,7 @@ import type { CiphersuiteName } from 'ts-mls';
 import { ciphersuites } from 'ts-mls';
 import type { Suite } from '../../../src/mls/suite.ts';
 import { createNodeSuite } from '../../../src/mls/suite-node.ts';
+import type { Sha256 } from '../../../src/wire/ids.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../../shared/vectors/', import.meta.url));
 
@@ -33,6 +34,12 @@ const HASHES: Record<number, string> = {
   6: 'sha512',
   7: 'sha384',
 };
+
+/** The hash of a suite, synchronous. */
+export function syncHash(id: number): Sha256 {
+  const hash = HASHES[id]!;
+  return (bytes) => Uint8Array.from(createHash(hash).update(bytes).digest());
+}
 
 export function ourSuite(id: number): Suite {
   if (id === 1) return createNodeSuite('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519');

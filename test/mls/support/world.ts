@@ -1,6 +1,12 @@
 import { createProposal, encodeMlsMessage, type Proposal } from 'ts-mls';
-import { decodeMessage } from '../../../src/mls/decode.ts';
-import { type CommitSummary, type KnownProposal, summarizeCommit, summarizeProposal } from '../../../src/mls/handshake.ts';
+import { decodeMessage } from '../../../src/mls/encoding/decode.ts';
+import {
+  type CommitSummary,
+  type KnownProposal,
+  summarizeCommit,
+  summarizeProposal,
+} from '../../../src/mls/handshake.ts';
+import type { GroupRoles } from '../../../src/mls/roles.ts';
 import { foldRoster, type Roster, rosterOfGroupInfo } from '../../../src/mls/roster.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
 import { joinExternal } from '../../../src/mls/session/external-join.ts';
@@ -24,6 +30,9 @@ import { fromUtf8, toHex, toUtf8 } from '../../../src/wire/bytes.ts';
 import { founded, mustJoin, mustReceive, NOW, type Person, packageOf, person, rolesWith, trusting } from './people.ts';
 import type { Random } from './random.ts';
 
+/** More people than one world ever has. */
+const PEOPLE_MAX = 300;
+
 interface Player {
   who: Person;
   state: GroupState;
@@ -34,7 +43,9 @@ interface Player {
 
 /** What passes by the server: everything it folds and verifies. */
 export interface Handshake {
-  readonly proposals: readonly Uint8Array[];
+  /** Identity of the device that sent the commit. */
+  readonly caller: string;
+  readonly proposals: readonly { readonly caller: string; readonly bytes: Uint8Array }[];
   readonly commit: Uint8Array;
   readonly groupInfo: Uint8Array;
   readonly welcome?: Uint8Array;
@@ -52,25 +63,30 @@ export async function createWorld(
   random: Random,
   options: {
     readonly maxMembers: number;
-    readonly onFounded?: (groupInfo: Uint8Array) => Promise<void>;
+    readonly onFounded?: (groupInfo: Uint8Array, caller: string) => Promise<void>;
     readonly onHandshake?: (handshake: Handshake, state: GroupState) => Promise<void>;
   },
 ): Promise<World> {
   let born = 0;
   const newPerson = () => person(suite, `person ${born++}`);
   const founder = await newPerson();
-  const { state, groupInfo } = await founded(suite, founder, random.bytes(16));
-  await options.onFounded?.(groupInfo);
+  const { state, groupInfo } = await founded(suite, founder, random.bytes(16), everybodyAdministers('admins'));
+  await options.onFounded?.(groupInfo, founder.identity);
   const players: Player[] = [playerOf(founder, state)];
   let roster: Roster = rosterOfGroupInfo(groupInfo)!;
   let pending: KnownProposal[] = [];
-  let proposalBytes: Uint8Array[] = [];
+  let proposalBytes: Handshake['proposals'][number][] = [];
 
   const byIdentity = (identity: string) => players.find((player) => player.who.identity === identity)!;
   const others = (self: Player) => players.filter((player) => player !== self);
 
   /** Everybody but the committer takes the commit; who is removed notices and goes. */
-  async function deliver(handshake: Omit<Handshake, 'proposals'>, committer: Player | undefined, next: GroupState | undefined) {
+  async function deliver(
+    handshake: Omit<Handshake, 'proposals' | 'caller'>,
+    caller: string,
+    committer: Player | undefined,
+    next: GroupState,
+  ) {
     const summary = summarizeCommit(handshake.commit, pending, nodeSha256);
     if (summary.kind === 'malformed') throw new Error(summary.reason);
     for (const player of [...players]) {
@@ -84,10 +100,10 @@ export async function createWorld(
       const isRemoved = received.removed.some(({ identity }) => identity === player.who.identity);
       if (isRemoved !== received.selfRemoved) throw new Error('selfRemoved is wrong');
     }
-    if (committer !== undefined && next !== undefined) advance(committer, next);
+    if (committer !== undefined) advance(committer, next);
     await folded(summary);
     if (options.onHandshake !== undefined) {
-      await options.onHandshake({ ...handshake, proposals: proposalBytes }, next ?? players[0]!.state);
+      await options.onHandshake({ ...handshake, caller, proposals: proposalBytes }, next);
     }
     pending = [];
     proposalBytes = [];
@@ -109,22 +125,27 @@ export async function createWorld(
     const summary = summarizeProposal(bytes, nodeSha256);
     if (summary.kind === 'malformed') throw new Error(summary.reason);
     pending.push(summary);
-    proposalBytes.push(bytes);
+    proposalBytes.push({ caller: proposer.who.identity, bytes });
   }
 
-  async function commit(committer: Player, newcomers: readonly Person[], remove: readonly Player[], referred: Newcomer[]) {
+  async function commit(
+    committer: Player,
+    newcomers: readonly Person[],
+    remove: readonly Player[],
+    referred: Newcomer[],
+  ) {
     const inline = await Promise.all(newcomers.map(async (who) => ({ who, own: await packageOf(suite, who) })));
     const inlineTree = random.below(2) === 0;
     const committed = await createCommit(suite, committer.state, {
       add: inline.map(({ own }) => own.bytes),
       remove: remove.map((player) => ownLeafOf(player.state)),
-      ...(random.below(12) === 0 ? { roles: rolesWith(committer.who.name) } : {}),
+      ...(random.below(12) === 0 ? { roles: everybodyAdministers(random.pick(['admins', 'members'])) } : {}),
       authenticatedData: random.bytes(random.below(40)),
       inlineTree,
       groupInfoTree: random.below(2) === 0,
       now: NOW,
     });
-    await deliver(committed, committer, committed.next);
+    await deliver(committed, committer.who.identity, committer, committed.next);
     zeroConsumed(committed.consumed);
     const tree = inlineTree ? undefined : ratchetTreeBytesOf(committed.next);
     for (const { who, own } of [...referred, ...inline]) {
@@ -136,7 +157,8 @@ export async function createWorld(
     const lost = resync ? random.pick(players) : undefined;
     const helper = lost === undefined ? random.pick(players) : random.pick(others(lost));
     let who = lost?.who ?? (await newPerson());
-    if (lost !== undefined && random.below(2) === 0) who = { ...(await person(suite, who.name)), identity: who.identity };
+    if (lost !== undefined && random.below(2) === 0)
+      who = { ...(await person(suite, who.name)), identity: who.identity };
     const inside = random.below(2) === 0;
     const joined = await joinExternal(suite, trusting, {
       groupInfo: await createGroupInfo(suite, helper.state, { tree: inside }),
@@ -148,7 +170,7 @@ export async function createWorld(
       now: NOW,
     });
     if (joined.kind === 'refused') throw new Error(joined.code, { cause: joined.cause });
-    await deliver(joined, undefined, joined.state);
+    await deliver(joined, who.identity, undefined, joined.state);
     players.push(playerOf(who, joined.state));
   }
 
@@ -250,6 +272,11 @@ export async function createWorld(
       return done;
     },
   };
+}
+
+/** Random members do everything here, so all of them may. */
+function everybodyAdministers(invite: GroupRoles['invite']): GroupRoles {
+  return { ...rolesWith(...Array.from({ length: PEOPLE_MAX }, (_, i) => `person ${i}`)), invite };
 }
 
 interface Newcomer {

@@ -1,8 +1,14 @@
 import { decodeMlsMessage, encodeMlsMessage, type MLSMessage, type Proposal } from 'ts-mls';
-import { equalBytes } from '../wire/bytes.ts';
+import { withItemBudget } from 'ts-mls/codec/variableLength.js';
+import { equalBytes } from '../../wire/bytes.ts';
 
 /** Longer messages are refused unread: the largest thing the server takes is a commit bundle of this size. */
 export const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
+/**
+ * Items of all lists in one message together: a commit that adds 2,000 members has 16,000. Without a bound a megabyte of
+ * two-byte items costs seconds and half a gigabyte before anybody can say what it is.
+ */
+const MESSAGE_ITEMS_MAX = 20_000;
 /** Types of RFC 9420 §17.4 that the library must have read as such. */
 const RFC_PROPOSAL_TYPES_MAX = 7;
 
@@ -17,7 +23,7 @@ export function decodeMessage(bytes: Uint8Array, maxBytes: number = MESSAGE_MAX_
   if (bytes.length > maxBytes) return { malformed: `longer than ${maxBytes} bytes` };
   try {
     // the library answers undefined, throws CodecError or TypeError, or ignores what follows, by the kind of damage
-    const decoded = decodeMlsMessage(bytes.slice(), 0);
+    const decoded = withItemBudget(MESSAGE_ITEMS_MAX, () => decodeMlsMessage(bytes.slice(), 0));
     if (decoded === undefined) return { malformed: 'not an MLSMessage' };
     const [message] = decoded;
     if (!equalBytes(encodeMlsMessage(message), bytes)) return { malformed: 'not in its one valid encoding' };

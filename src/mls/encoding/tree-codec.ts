@@ -1,12 +1,15 @@
 import type { RatchetTree } from 'ts-mls';
+import { withItemBudget } from 'ts-mls/codec/variableLength.js';
 import { decodeRatchetTree, encodeRatchetTree } from 'ts-mls/ratchetTree.js';
-import { equalBytes } from '../wire/bytes.ts';
+import { equalBytes } from '../../wire/bytes.ts';
 
 /**
  * The widest tree that is taken, in leaves. The library's encoder recurses once for each node and overflows the stack
  * from 5,000 leaves on; groups hold 2,000 members.
  */
-export const TREE_MAX_LEAVES = 4096;
+const TREE_MAX_LEAVES = 4096;
+/** Items of all lists in one tree together: one of the widest trees has 90,000 (see MESSAGE_ITEMS_MAX). */
+const TREE_ITEMS_MAX = 100_000;
 
 /**
  * Reads a `ratchet_tree` extension (RFC 9420 §12.4.3.3), strictly, and makes it safe for the library to walk: leaves
@@ -15,7 +18,7 @@ export const TREE_MAX_LEAVES = 4096;
  */
 export function decodeTree(bytes: Uint8Array): { readonly tree: RatchetTree } | { readonly malformed: string } {
   try {
-    const decoded = decodeRatchetTree(bytes.slice(), 0);
+    const decoded = withItemBudget(TREE_ITEMS_MAX, () => decodeRatchetTree(bytes.slice(), 0));
     if (decoded === undefined || decoded[1] !== bytes.length) return { malformed: 'not a ratchet tree' };
     const [tree] = decoded;
     const reason = unsoundTree(tree);

@@ -1,0 +1,63 @@
+import type { Proposal } from 'ts-mls';
+import { identityOfCredential } from '../config.ts';
+import type { HandshakeSender } from '../framing.ts';
+import type { GroupData } from './group.ts';
+import { commitPolicy } from './policy.ts';
+import { type AppliedProposal, type ProposalPlan, planProposals } from './proposals.ts';
+import { isRefused, type Refused, refused } from './refusal.ts';
+
+/** What the registry of devices says now; it may have changed since the proposal was accepted. */
+export interface ProposalValidity {
+  /** ms */
+  readonly now: number;
+  readonly isSignatureKeyOf: (identity: string, signatureKey: Uint8Array) => boolean;
+}
+
+/**
+ * A commit has to contain every valid pending proposal (RFC 9420 §12.4). One may be missing when the commit could not
+ * contain it beside what it does contain, or when it has become invalid by itself: otherwise two proposals that
+ * exclude each other, or a device revoked in between, would stop the group for ever.
+ */
+export function uncoveredRefusal(
+  data: GroupData,
+  plan: ProposalPlan,
+  committer: HandshakeSender,
+  validity: ProposalValidity,
+): Refused | undefined {
+  const inCommit = new Set(plan.applied.map(({ proposal }) => proposal));
+  for (const { message, sender } of data.pending) {
+    const { content } = message;
+    if (content.contentType !== 'proposal' || inCommit.has(content.proposal)) continue;
+    const missing: AppliedProposal = { proposal: content.proposal, sender, isReferenced: true };
+    if (isCommittable(data, plan, missing, committer, validity)) {
+      return refused('uncovered-proposal', String(content.proposal.proposalType));
+    }
+  }
+  return undefined;
+}
+
+function isCommittable(
+  data: GroupData,
+  plan: ProposalPlan,
+  missing: AppliedProposal,
+  committer: HandshakeSender,
+  validity: ProposalValidity,
+): boolean {
+  if (!isStillValid(missing.proposal, validity)) return false;
+  const extended = planProposals(data, [...plan.applied, missing], committer);
+  // who is asked to go cannot commit that, but it cannot go on committing either: somebody else has to
+  if (isRefused(extended)) return extended.reason === 'removes-committer';
+  return commitPolicy(data, extended) === undefined;
+}
+
+function isStillValid(proposal: Proposal, { now, isSignatureKeyOf }: ProposalValidity): boolean {
+  const leaf =
+    proposal.proposalType === 'add'
+      ? proposal.add.keyPackage.leafNode
+      : proposal.proposalType === 'update'
+        ? proposal.update.leafNode
+        : undefined;
+  if (leaf === undefined) return true;
+  if (leaf.leafNodeSource === 'key_package' && Number(leaf.lifetime.notAfter) * 1000 < now) return false;
+  return isSignatureKeyOf(identityOfCredential(leaf.credential) ?? '', leaf.signaturePublicKey);
+}
