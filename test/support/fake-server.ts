@@ -473,6 +473,8 @@ export function createFakeServer(): FakeServer {
           const { epoch, groupInfo, position, head } = group;
           return { epoch, groupInfo, ratchetTree: group.trees.get(epoch)!, position, head } as never;
         }),
+      endOf: (id) => act('endOf', [id], () => groups.get(id)?.entries.length),
+      headAt: (id, position) => act('headAt', [id, position], () => groups.get(id)?.entries[position - 1]?.head),
       syncPage: (cursor, limit) =>
         act('syncPage', [cursor], () => pageFrom(device, indexOf(cursor), Math.min(limit, server.pageEntries)).page),
       syncStream: (cursor, signal) => stream(device, cursor, signal),

@@ -17,6 +17,16 @@ export function park(group: Group, reason: string, time: number): Step {
   return step({ ...refused.group, phase: 'parked', parkedReason: reason }, { lines: [line], signals: refused.signals });
 }
 
+/**
+ * The log went back and ends at `end`, before what was read here. What comes after `end` from now on is another
+ * history: an invitation or a rejoin may lead into it, nothing else.
+ */
+export function parkAtEnd(group: Group, end: number, time: number): Step {
+  const reason = `The server's log went back: entry ${group.position}, which was read here, is no longer in it`;
+  const { head: _head, ...rest } = group;
+  return park({ ...rest, position: end }, reason, time);
+}
+
 /** A rejection with accounts missing says nothing yet: see {@link Directory.takeMissing}. */
 export async function receiveIn(env: EngineEnv, group: Group, entry: MessageEntry | HandshakeEntry): Promise<Received> {
   env.directory.takeMissing();

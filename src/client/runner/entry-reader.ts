@@ -1,21 +1,12 @@
 import { welcomeRefs } from '../../mls/session/join.ts';
-import { equalBytes } from '../../wire/bytes.ts';
 import { decodeCbor } from '../../wire/cbor.ts';
 import { cursorFromBlock } from '../../wire/cursor.ts';
-import {
-  decodeEntry,
-  EMPTY_HEAD,
-  type Entry,
-  type GroupEntry,
-  isGroupEntry,
-  nextHead,
-  type WelcomeEntry,
-} from '../../wire/entry.ts';
+import { decodeEntry, type Entry, type GroupEntry, isGroupEntry, type WelcomeEntry } from '../../wire/entry.ts';
 import { type Cursor, type GroupId, groupIdOf } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { applyEntry, compareHead } from '../engine/apply-entry.ts';
 import { park } from '../engine/placing.ts';
-import type { EngineEnv, Group, Needs, Step } from '../engine/types.ts';
+import type { EngineEnv, Needs, Step } from '../engine/types.ts';
 import { applyWelcome, emptyGroup } from '../engine/welcome.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { keys } from '../store/keys.ts';
@@ -70,20 +61,7 @@ export function createEntryReader(options: {
 }): EntryReader {
   const { env, store, state, progress, poisoned, monotonicMs } = options;
   const trees = new Map<string, Uint8Array>();
-  /** Chains recomputed over entries that were applied before, while a log is read again from its beginning. */
-  const replayed = new Map<GroupId, { position: number; head: Uint8Array }>();
   let stock = { low: false, lastResortUsed: false };
-
-  const checkReplay = (group: Group, entry: GroupEntry, bytes: Uint8Array): Step | undefined => {
-    const before = entry.position === 1 ? { position: 0, head: EMPTY_HEAD } : replayed.get(group.id);
-    if (before?.position !== entry.position - 1) return undefined;
-    const head = nextHead(before.head, bytes, env.sha256);
-    replayed.set(group.id, { position: entry.position, head });
-    if (entry.position !== group.position || group.head === undefined || equalBytes(head, group.head)) return undefined;
-    return group.phase === 'member'
-      ? park(group, `The server now shows another history of this group (up to entry ${entry.position})`, entry.time)
-      : undefined;
-  };
 
   const readGroupEntry = async (
     batch: Batch,
@@ -99,7 +77,7 @@ export function createEntryReader(options: {
       const unknown = { ...emptyGroup(entry.group, name ?? id.slice(0, 8)), position: entry.position };
       return park(unknown, 'This device has no keys for this group', entry.time);
     }
-    if (entry.position <= known.position) return checkReplay(known, entry, bytes);
+    if (entry.position <= known.position) return undefined; // read before
     if (poisoned.some((entryOf) => entryOf.group === id && entryOf.position === entry.position)) {
       return park(known, `Entry ${entry.position} stopped the program when it was read`, entry.time);
     }
@@ -112,13 +90,10 @@ export function createEntryReader(options: {
   };
 
   const readWelcome = async (batch: Batch, entry: WelcomeEntry): Promise<Step | Needs | undefined> => {
-    const { group: bytes, welcome, epoch, position, head } = entry.payload;
+    const { group: bytes, welcome, epoch, position } = entry.payload;
     const id = groupIdOf(bytes);
     const known = batch.group(id);
-    if (known !== undefined && known.position >= position) {
-      replayed.set(id, { position, head });
-      return undefined;
-    }
+    if (known !== undefined && known.position >= position) return undefined; // used before
     if (poisoned.some((entryOf) => entryOf.group === id && entryOf.position === position)) {
       return park(
         { ...(known ?? emptyGroup(bytes, entry.payload.name ?? id.slice(0, 8))), position },

@@ -102,6 +102,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
     accounts,
     serial,
     random,
+    now: env.now,
     onConnection: (connection) => hub.emit({ type: 'connection', connection }),
     onCaughtUp: (cursor) => hub.emit({ type: 'caught-up', cursor }),
     onProgress: (done) => hub.emit({ type: 'progress', done }),

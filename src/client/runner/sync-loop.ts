@@ -6,6 +6,7 @@ import type { Needs } from '../engine/types.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import type { ChatState } from './chat-state.ts';
+import { compareHistories } from './compare-histories.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { isPassing, reasonOf } from './failures.ts';
 import { backoffMs, pause } from './retry.ts';
@@ -41,6 +42,7 @@ export function createSyncLoop(options: {
   readonly accounts: AccountBook;
   readonly serial: Serial;
   readonly random: () => number;
+  readonly now: () => number;
   readonly onConnection: (connection: Connection) => void;
   readonly onCaughtUp: (cursor: Cursor) => void;
   readonly onProgress: (done: number) => void;
@@ -164,6 +166,7 @@ export function createSyncLoop(options: {
         let reason: string;
         const before = state.cursor;
         try {
+          if (resync) await compareHistories({ api, state, serial, now: options.now });
           reason = await follow(resync ? START_CURSOR : state.cursor, signal);
           failures = 0;
         } catch (error) {

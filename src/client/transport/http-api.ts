@@ -7,6 +7,7 @@ import { isProblemCode, ProblemError } from '../../wire/problems.ts';
 import { accountSchema, registerResponse } from '../../wire/schemas/accounts.ts';
 import {
   acceptedSchema,
+  groupDetailSchema,
   groupInfoResponse,
   groupLookupResponse,
   messagesResponse,
@@ -14,6 +15,7 @@ import {
 } from '../../wire/schemas/groups.ts';
 import { claimResponse, publishResultSchema, stockSchema } from '../../wire/schemas/key-packages.ts';
 import { serverInfoSchema } from '../../wire/schemas/server-info.ts';
+import { groupLogPageSchema } from '../../wire/schemas/sync.ts';
 import { readCborSequence } from './cbor-sequence.ts';
 import { createHttpClient, type HttpAnswer, readBody } from './http-request.ts';
 import { type ServerApi, TransportError } from './server-api.ts';
@@ -121,6 +123,11 @@ export function createHttpApi(options: HttpApiOptions): ServerApi {
       ask(messagesResponse, { method: 'POST', path: group(id, 'messages'), key, body: { messages } }),
     tree: (id, epoch) => ask(treeResponse, { method: 'GET', path: group(id, `tree?epoch=${epoch}`) }),
     groupInfo: (id) => ask(groupInfoResponse, { method: 'GET', path: group(id, 'group-info') }),
+    endOf: async (id) => (await find(groupDetailSchema, `/v1/groups/${encodeURIComponent(id)}`))?.position,
+    headAt: async (id, position) => {
+      const page = await find(groupLogPageSchema, group(id, `log?after=${position - 1}&limit=1`));
+      return page?.position === position ? page.head : undefined;
+    },
     syncPage: async (cursor, limit) => {
       const path = `/v1/sync?cursor=${encodeURIComponent(cursor)}&limit=${limit}`;
       return wellFormed(decodePage, await read({ method: 'GET', path }));

@@ -56,6 +56,10 @@ export interface ServerApi {
   postMessages(key: ClientId, group: GroupId, messages: readonly MessageBody[]): Promise<MessagesResponse>;
   tree(group: GroupId, epoch: number): Promise<TreeResponse>;
   groupInfo(group: GroupId): Promise<GroupInfoResponse>;
+  /** Position of the group's last entry; `undefined` when the server has no such group for this device. */
+  endOf(group: GroupId): Promise<number | undefined>;
+  /** Head of the group after this position; `undefined` when the server's log of it does not reach there. */
+  headAt(group: GroupId, position: number): Promise<Uint8Array | undefined>;
   syncPage(cursor: Cursor, limit: number): Promise<Page>;
   /** Replays from the cursor, marks `caught-up`, goes on. Ends when the server ends it; throws when it breaks. */
   syncStream(cursor: Cursor, signal: AbortSignal): AsyncIterable<StreamItem>;
