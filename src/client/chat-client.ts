@@ -6,7 +6,10 @@ import type { AccountId, Cursor, DeviceId, GroupId } from '../wire/ids.ts';
 
 /** One line of history: what a person sees, in the order of the log. */
 export type HistoryLine = {
-  /** Cursor just after the entry this line comes from; strictly increasing. `undefined`: own text that is not accepted yet. */
+  /**
+   * Cursor just after the entry this line comes from, for the local history; strictly increasing. A line that no entry brought has
+   * one of its own. `undefined`: own text that is not accepted yet.
+   */
   readonly cursor?: Cursor;
   readonly group: GroupId;
   readonly groupName: string;
@@ -73,8 +76,8 @@ export type Connection =
 export type ChatEvent =
   /** A new line, live or while catching up; each line exactly once in the life of the local store. */
   | { readonly type: 'line'; readonly line: HistoryLine }
-  /** An own message was accepted (its `line` follows), or given up with a reason. */
-  | { readonly type: 'sent'; readonly id: string }
+  /** An own message was accepted (its `line` follows), or given up: `refused` says why. */
+  | { readonly type: 'sent'; readonly id: string; readonly refused?: string }
   | { readonly type: 'connection'; readonly connection: Connection }
   | { readonly type: 'caught-up'; readonly cursor: Cursor }
   /** Catching up takes longer than a moment. */

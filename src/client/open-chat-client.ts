@@ -32,13 +32,9 @@ export async function openChatClient(options: OpenChatOptions): Promise<ChatClie
   try {
     const { inProcess, ...start } = options;
     const client = inProcess === true ? await startHere(start) : await openWorkerClient({ start });
-    return {
-      ...client,
-      close: async () => {
-        await client.close();
-        folder.close();
-      },
-    };
+    let closed: Promise<void> | undefined;
+    // the folder is held until the store is let go of, whoever asks how often, and not longer when that fails
+    return { ...client, close: () => (closed ??= client.close().finally(() => folder.close())) };
   } catch (error) {
     folder.close();
     throw error;

@@ -169,6 +169,21 @@ describe('the live stream', () => {
     expect(rest.entries.map((hex) => decodeEntry(Buffer.from(hex, 'hex')).kind)).toEqual(['message']);
   });
 
+  it('any number of streams may be open without a warning of the runtime', async () => {
+    const warnings: string[] = [];
+    const heard = (warning: Error): void => void warnings.push(warning.name);
+    process.on('warning', heard);
+    try {
+      const readers = await Promise.all([device(), device(), device()]);
+      const streams = await Promise.all(readers.flatMap((reader) => [0, 1, 2, 3].map(() => open(reader))));
+      await until(() => metric('mlsd_streams_open').then((count) => count === streams.length));
+      await Promise.all(streams.map(({ body }) => follow(body!, ({ caughtUp }) => caughtUp === 1)));
+    } finally {
+      process.off('warning', heard);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   it('items are whole: a reader may stop anywhere between two', async () => {
     const alice = await device();
     const group = await groupOf(alice);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ReadModel } from '../../projections/read-model.ts';
 import type { Cursor, DeviceId } from '../../wire/ids.ts';
 import type { StreamFormat } from './stream-format.ts';
@@ -98,7 +99,10 @@ function createAlarm(signals: readonly AbortSignal[]): Alarm {
     hasRung = true;
     wake?.();
   };
-  for (const signal of signals) signal.addEventListener('abort', ring);
+  for (const signal of signals) {
+    setMaxListeners(0, signal); // every open stream hears the server's: many are no leak
+    signal.addEventListener('abort', ring);
+  }
   return {
     ring,
     reset() {

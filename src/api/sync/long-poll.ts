@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { FramedPage } from '../../projections/read-model.ts';
 
@@ -28,6 +29,7 @@ export async function waitForPage({ read, watch, waitMs, closing, request }: Lon
     const last = (): void => settle(true);
     const timer = setTimeout(last, waitMs);
     const watching = watch(() => settle(false));
+    setMaxListeners(0, closing); // every open poll hears the server's: many are no leak
     closing.addEventListener('abort', last);
     request.socket.on('close', last);
     settle(closing.aborted || request.socket.destroyed); // what came between the first read and the watch

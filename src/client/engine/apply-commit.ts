@@ -1,10 +1,18 @@
 import { PAST_EPOCHS } from '../../mls/config.ts';
-import { epochOf, groupIdOf, type GroupState as MlsState, membersOf } from '../../mls/session/state.ts';
+import {
+  epochOf,
+  groupIdOf,
+  type GroupState as MlsState,
+  membersOf,
+  ownLeafOf,
+  pendingProposalsOf,
+} from '../../mls/session/state.ts';
 import { decodeState, encodeState } from '../../mls/session/state-codec.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { type HandshakeEntry, nextHead } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
 import { closeIntention, failEverything } from './intentions.ts';
+import { keepTexts } from './outbox.ts';
 import { keepRecentGenerations, park, receiveIn } from './placing.ts';
 import {
   type EngineEnv,
@@ -33,7 +41,9 @@ export async function applyCommit(
   const by = env.directory.personOf(received.committer.identity);
   if (received.selfRemoved) {
     const { mls: _mls, pending: _pending, leaving: _leaving, ...rest } = placed;
-    const line: LineDraft = { kind: 'removed-me', by, time: entry.time, position: entry.position };
+    // who asked to go was not thrown out: whose turn it was to commit the leave means nothing
+    const whose = leaves(before) ? env.directory.person(env.me.account, env.me.device) : by;
+    const line: LineDraft = { kind: 'removed-me', by: whose, time: entry.time, position: entry.position };
     const gone = failEverything(
       { ...rest, phase: 'removed', generations: new Map() },
       'you are no longer a member',
@@ -92,7 +102,7 @@ export async function installExternal(
     ...(follows ? { head: nextHead(group.head, bytes, env.sha256) } : {}),
     mls: state,
     generations: new Map(),
-    outbox: group.outbox.map((item) => (item.sealed === undefined || item.accepted ? item : { ...item, stale: true })),
+    outbox: keepTexts(group.outbox),
   };
   const lines: LineDraft[] = [];
   const { time, position } = entry;
@@ -114,6 +124,13 @@ function nextState(env: EngineEnv, current: MlsState, pending: PendingCommit): M
   const moved = new Map(encodeState(current).ratchets.map((row) => [`${row.epoch}/${row.leaf}`, row]));
   const ratchets = pending.next.ratchets.map((row) => moved.get(`${row.epoch}/${row.leaf}`) ?? row);
   return decodeState({ epochRecord: pending.next.epochRecord, ratchets }, env.config);
+}
+
+/** Whether our own leave waits for a commit in this epoch. */
+function leaves({ leaving, mls }: Group): boolean {
+  if (leaving === undefined || mls === undefined) return false;
+  const own = ownLeafOf(mls);
+  return pendingProposalsOf(mls).some(({ proposal }) => proposal.kind === 'remove' && proposal.leaf === own);
 }
 
 /** Another commit ended the epoch: ours is void. What it was made for stays and is tried again. */

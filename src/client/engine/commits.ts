@@ -2,6 +2,7 @@ import { MlsError } from '../../mls/errors.ts';
 import { accountOf } from '../../mls/identity.ts';
 import { type CommitIntent, createCommit } from '../../mls/session/commit.ts';
 import { joinExternal } from '../../mls/session/external-join.ts';
+import type { JoinRefusal } from '../../mls/session/join.ts';
 import { dropPendingProposals } from '../../mls/session/proposal.ts';
 import {
   epochOf,
@@ -109,7 +110,7 @@ export async function prepareRejoin(
   if (joined.kind === 'refused') {
     const accounts = env.directory.takeMissing();
     if (accounts.length > 0) return { kind: 'needs-accounts', accounts };
-    return refuseIntention(group, intention.id, `the group cannot be joined (${joined.code})`);
+    return refuseIntention(group, intention.id, joinFailure(joined.code));
   }
   if (!equalBytes(groupIdOf(joined.state), group.bytes)) {
     return refuseIntention(group, intention.id, 'the server answered with another group');
@@ -212,6 +213,12 @@ function intentOf(state: MlsState, intention: Intention): Pick<CommitIntent, 'ad
     case 'rejoin':
       return undefined;
   }
+}
+
+function joinFailure(code: JoinRefusal): string {
+  return code === 'only-member'
+    ? 'you are its only member, and a group can only be joined again through another one; make a new group'
+    : `the group cannot be joined (${code})`;
 }
 
 function commitFailure(error: MlsError): string {

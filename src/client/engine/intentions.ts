@@ -9,8 +9,15 @@ import {
   step,
 } from './types.ts';
 
-/** Puts something that needs a commit at the end of the group's queue. */
+/**
+ * Puts something that needs a commit at the end of the group's queue. Where no commit can be made it is refused at once: it would
+ * stand in the way of the rejoin.
+ */
 export function addIntention(group: Group, id: string, kind: IntentionKind): Step {
+  if (group.phase === 'removed' || (group.phase !== 'member' && kind.kind !== 'rejoin')) {
+    const reason = group.phase === 'removed' ? 'you are no longer a member' : 'the group is parked, /rejoin first';
+    return step(group, { signals: [{ kind: 'intention', id, outcome: { kind: 'refused', reason, settled: [] } }] });
+  }
   const intention: Intention = { ...kind, id, attempts: 0, refusals: 0, settled: [] };
   return step({ ...group, intentions: [...group.intentions, intention] });
 }
@@ -50,11 +57,13 @@ export function failEverything(group: Group, reason: string, time: number): Step
   const { leaving, ...rest } = refused.group;
   const left: readonly Signal[] =
     leaving === undefined || leaving.accepted ? [] : [{ kind: 'leave', outcome: { kind: 'done' } }];
-  const lines: LineDraft[] = group.outbox
-    .filter((item) => !item.accepted)
-    .map((item) => ({ kind: 'warning', time, text: `Not sent (${reason}): ${item.text}` }));
+  const unsent = group.outbox.filter((item) => !item.accepted);
+  const lines = unsent.map(
+    (item): LineDraft => ({ kind: 'warning', time, text: `Not sent (${reason}): ${item.text}` }),
+  );
+  const given = unsent.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: reason }));
   const outbox = group.outbox.filter((item) => item.accepted);
-  return step({ ...rest, outbox }, { lines, signals: [...refused.signals, ...left] });
+  return step({ ...rest, outbox }, { lines, signals: [...refused.signals, ...left, ...given] });
 }
 
 /** Accounts an intention is about and that are not settled yet, each once. */

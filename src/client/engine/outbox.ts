@@ -4,7 +4,7 @@ import type { MessageEntry } from '../../wire/entry.ts';
 import { type ClientId, newClientId } from '../../wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../wire/limits.ts';
 import { encodeBinding, encodeText } from './content.ts';
-import { type EngineEnv, type Group, type OutboxItem, type Step, step } from './types.ts';
+import { type EngineEnv, type Group, type OutboxItem, type Signal, type Step, step } from './types.ts';
 
 /** Messages that travel in one request. */
 export const MESSAGES_PER_REQUEST = DEFAULT_LIMITS.messagesPerRequest;
@@ -65,6 +65,11 @@ export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNull
   return items;
 }
 
+/** The texts of a membership that ended, for the next one: ciphertexts that nobody has taken are to be made anew. */
+export function keepTexts(outbox: readonly OutboxItem[]): readonly OutboxItem[] {
+  return outbox.map((item) => (item.sealed === undefined || item.accepted ? item : { ...item, stale: true }));
+}
+
 export type MessageResult = { readonly id: string } & (
   | { readonly kind: 'accepted' }
   | { readonly kind: 'stale' }
@@ -74,7 +79,7 @@ export type MessageResult = { readonly id: string } & (
 /** The server's answer to {@link sendable}; an item whose entry came first is gone already. */
 export function messagesAnswered(env: EngineEnv, group: Group, results: readonly MessageResult[]): Step {
   const answers = new Map(results.map((result) => [result.id, result]));
-  const sent: string[] = [];
+  const sent: Signal[] = [];
   const refused: { text: string; reason: string }[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
@@ -84,7 +89,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         outbox.push(item);
         break;
       case 'accepted':
-        if (!item.accepted) sent.push(item.localId);
+        if (!item.accepted) sent.push({ kind: 'sent', localId: item.localId });
         outbox.push({ ...item, accepted: true, stale: false });
         break;
       case 'stale':
@@ -92,6 +97,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         break;
       case 'refused':
         refused.push({ text: item.text, reason: answer.reason });
+        sent.push({ kind: 'sent', localId: item.localId, refused: answer.reason });
         break;
     }
   }
@@ -103,7 +109,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         time: env.now(),
         text: `Not sent (${reason}): ${text}`,
       })),
-      signals: sent.map((localId) => ({ kind: 'sent', localId })),
+      signals: sent,
     },
   );
 }

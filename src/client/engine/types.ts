@@ -138,7 +138,8 @@ export type LineDraft = { readonly time: number; readonly position?: number } & 
 
 /** What a step tells people that wait for something. */
 export type Signal =
-  | { readonly kind: 'sent'; readonly localId: string }
+  /** `refused`: it never will be, and why. */
+  | { readonly kind: 'sent'; readonly localId: string; readonly refused?: string }
   | { readonly kind: 'intention'; readonly id: string; readonly outcome: IntentionOutcome }
   | { readonly kind: 'created' }
   | { readonly kind: 'name-taken' }

@@ -4,6 +4,7 @@ import { epochOf, groupIdOf } from '../../mls/session/state.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import type { WelcomeEntry } from '../../wire/entry.ts';
 import { groupIdOf as idOfGroup } from '../../wire/ids.ts';
+import { keepTexts } from './outbox.ts';
 import { park } from './placing.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
@@ -71,6 +72,8 @@ export async function applyWelcome(
     head,
     mls: joined.state,
     generations: new Map(),
+    // what was sealed before is of keys that this membership does not have
+    outbox: keepTexts(group.outbox),
     unread: group.unread + 1,
   };
   return step(member, { lines: [{ kind: 'joined', by, epoch, time: entry.time, position }] });

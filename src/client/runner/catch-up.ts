@@ -1,6 +1,7 @@
 import { cursorFromBlock } from '../../wire/cursor.ts';
 import type { Cursor } from '../../wire/ids.ts';
-import type { ServerApi } from '../transport/server-api.ts';
+import { ProblemError } from '../../wire/problems.ts';
+import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { ChatState } from './chat-state.ts';
 import { Aborted } from './retry.ts';
 import type { SyncLoop } from './sync-loop.ts';
@@ -31,7 +32,11 @@ export async function waitUntilCaughtUp(
     let from = state.cursor;
     for (let complete = false; !complete; ) {
       if (signal.aborted) throw new Aborted();
-      const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES);
+      const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES).catch((error: unknown) => {
+        if (!(error instanceof ProblemError) || error.code !== 'cursor-invalid') throw error;
+        // the stream hears it too, and reads the new log from its beginning: asked again, there is a cursor of that one
+        throw new TransportError('unreachable', 'the log was replaced', error);
+      });
       complete = page.upToDate;
       from = page.cursor;
       if (page.entries.length === 0) continue;

@@ -1,5 +1,8 @@
 import { zeroConsumed } from '../../mls/session/state.ts';
+import { nodeSha256 } from '../../mls/suite-node.ts';
+import { toUtf8 } from '../../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import { cursorFromBlock } from '../../wire/cursor.ts';
 import { type Cursor, type GroupId, START_CURSOR } from '../../wire/ids.ts';
 import type { HistoryLine } from '../chat-client.ts';
 import type { Group, Signal, Step } from '../engine/types.ts';
@@ -35,7 +38,7 @@ export interface ChatState {
  */
 export interface Batch {
   group(id: GroupId): Group | undefined;
-  /** Takes the result of a step; its lines came with the entry before `cursor`. */
+  /** Takes the result of a step; its lines came with the entry before `cursor`, or without any. */
   take(step: Step, cursor?: Cursor): void;
   remove(id: GroupId): void;
   write(...writes: readonly Write[]): void;
@@ -83,11 +86,9 @@ export async function openChatState(options: {
         for (const signal of step.signals) notices.push({ type: 'signal', group: group.id, signal });
         for (const draft of step.lines) {
           ordinal += 1;
-          const lineCursor = at ?? (cursor === START_CURSOR ? undefined : cursor);
-          const place = { group: group.id, groupName: group.name };
-          const line: HistoryLine = { ...draft, ...place, ...(lineCursor === undefined ? {} : { cursor: lineCursor }) };
-          writes.push(...lineWrites(line, group.bytes, ordinal));
-          if (at !== undefined) writes.push(cursorWrite(at, ordinal));
+          const lineCursor = at ?? localCursor(cursor, ordinal);
+          const line: HistoryLine = { ...draft, group: group.id, groupName: group.name, cursor: lineCursor };
+          writes.push(...lineWrites(line, group.bytes, ordinal), cursorWrite(lineCursor, ordinal));
           notices.push({ type: 'line', line });
         }
       },
@@ -137,4 +138,12 @@ export async function openChatState(options: {
       return lastOutbox;
     },
   };
+}
+
+/**
+ * A cursor for a line that no entry brought. One that a reader may stand at already would show it the line twice, or
+ * never. Known to the local history alone.
+ */
+function localCursor(before: Cursor, ordinal: number): Cursor {
+  return cursorFromBlock(nodeSha256(toUtf8(`${before} ${ordinal}`)));
 }

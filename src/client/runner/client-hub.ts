@@ -57,7 +57,7 @@ export function createClientHub(serial: Serial): ClientHub {
   const tellSignal = (group: GroupId, told: Signal): void => {
     switch (told.kind) {
       case 'sent':
-        emit({ type: 'sent', id: told.localId });
+        emit({ type: 'sent', id: told.localId, ...(told.refused === undefined ? {} : { refused: told.refused }) });
         break;
       case 'intention':
         outcomes.tell(told.id, told.outcome);

@@ -166,7 +166,8 @@ export function createEntryReader(options: {
       const batch = state.begin();
       for (const { group, position, hash } of page.heads) {
         const known = batch.group(groupIdOf(group));
-        if (known !== undefined) batch.take(compareHead(known, position, hash, env.now()), page.cursor);
+        // without a cursor: a page's may be that of its last entry, which readers stand at already
+        if (known !== undefined) batch.take(compareHead(known, position, hash, env.now()));
       }
       batch.advance(page.cursor);
       await batch.commit();

@@ -81,6 +81,33 @@ export async function refillKeyPackages(options: {
   );
 }
 
+/**
+ * One refill at a time; what is asked for meanwhile is one more after it. With the server away, every notice would
+ * else be one more that tries, each with packages of its own.
+ */
+export function createRefiller(
+  refill: (replaceLastResort: boolean) => Promise<void>,
+): (replaceLastResort: boolean) => Promise<void> {
+  let running: Promise<void> | undefined;
+  let wanted: { readonly replaceLastResort: boolean } | undefined;
+  const run = async (): Promise<void> => {
+    try {
+      while (wanted !== undefined) {
+        const { replaceLastResort } = wanted;
+        wanted = undefined;
+        await refill(replaceLastResort);
+      }
+    } finally {
+      running = undefined;
+    }
+  };
+  return (replaceLastResort) => {
+    wanted = { replaceLastResort: replaceLastResort || wanted?.replaceLastResort === true };
+    running ??= run();
+    return running;
+  };
+}
+
 /** Drops the secrets of packages that nobody can use any more. */
 export async function dropExpiredKeyPackages(store: ClientStore, now: number): Promise<void> {
   const rows = await store.range(rangeOf('keyPackage'));

@@ -18,7 +18,7 @@ import { createEntryReader, type PoisonedEntry, type ReadingProgress } from './e
 import { asClientError } from './failures.ts';
 import { membersStatus, statusOf } from './group-views.ts';
 import { meOf, type StoredIdentity } from './identity.ts';
-import { dropExpiredKeyPackages, refillKeyPackages } from './key-packages.ts';
+import { createRefiller, dropExpiredKeyPackages, refillKeyPackages } from './key-packages.ts';
 import { leaveGroup } from './leave-command.ts';
 import { createMembershipCommands } from './membership-commands.ts';
 import { openGroupByName } from './open-group.ts';
@@ -75,7 +75,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
     notify: (notices) => hub.tell(notices, (id) => effects.reconcile(id)),
   });
   const accounts = createAccountBook({ store, api, directory, domain: me.domain, suite, sha256 });
-  const refill = (replaceLastResort: boolean): Promise<void> =>
+  const refill = createRefiller((replaceLastResort) =>
     untilAnswered(
       () => {
         const newId = (): ClientId => newClientId(now(), randomBytes);
@@ -86,7 +86,8 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
       // a package that is refused is no reason to stop: the next notice asks again
       if (error instanceof Aborted || asClientError(error, 'publishing key packages').code === 'refused') return;
       throw error;
-    });
+    }),
+  );
   const reader = createEntryReader({
     env,
     store,

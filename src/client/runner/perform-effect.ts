@@ -144,7 +144,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       const needs = await update(id, (group) => {
         if (!(served instanceof ProblemError)) return prepareRejoin(env, group, served);
         const [intention] = group.intentions;
-        return intention === undefined ? step(group) : refuseIntention(group, intention.id, reasonOf(served));
+        return intention?.kind === 'rejoin' ? refuseIntention(group, intention.id, reasonOf(served)) : step(group);
       });
       if (needs?.kind !== 'needs-accounts') return;
       await answered(() => accounts.fetch(needs.accounts), signal);

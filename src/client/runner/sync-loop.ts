@@ -128,7 +128,7 @@ export function createSyncLoop(options: {
           break;
         case 'closing':
           if (item.reason === 'cursor-invalid') throw new ProblemError('cursor-invalid', 'the log was replaced');
-          return item.reason;
+          return closingText(item.reason);
       }
     }
     return 'the server closed the connection';
@@ -168,7 +168,6 @@ export function createSyncLoop(options: {
         try {
           if (resync) await compareHistories({ api, state, serial, now: options.now });
           reason = await follow(resync ? START_CURSOR : state.cursor, signal);
-          failures = 0;
         } catch (error) {
           if (signal.aborted) return;
           if (error instanceof ProblemError && error.code === 'cursor-invalid' && !resync) {
@@ -179,10 +178,9 @@ export function createSyncLoop(options: {
           if (!isPassing(error) && !(error instanceof ProblemError)) throw error;
           reason = error instanceof TransportError ? error.message : reasonOf(error);
         }
-        if (state.cursor !== before) {
-          failures = 0;
-          resync = false;
-        }
+        if (state.cursor !== before) resync = false;
+        // a server that hangs up before it has shown anything is not asked again at once, without end
+        if (state.cursor !== before || upToDate) failures = 0;
         if (signal.aborted) return;
         setUpToDate(false);
         const retryInMs = Math.round(backoffMs(failures, random));
@@ -193,4 +191,16 @@ export function createSyncLoop(options: {
       }
     },
   };
+}
+
+/** Why the server ended the stream, for people. */
+function closingText(reason: string): string {
+  switch (reason) {
+    case 'server-closing':
+      return 'the server is being stopped';
+    case 'slow-reader':
+      return 'this device did not read what came in time';
+    default:
+      return `the server closed the connection (${reason})`;
+  }
 }

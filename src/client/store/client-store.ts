@@ -25,7 +25,7 @@ export interface ClientStore extends AsyncDisposable {
   range(options: RangeOptions): Promise<readonly (readonly [key: Uint8Array, value: Uint8Array])[]>;
   /** All of it or nothing. Resolves when readers see it and no end of the process can undo it; applied in call order. */
   commit(writes: readonly Write[]): Promise<void>;
-  /** Resolves when everything committed so far survives a power cut. */
+  /** Resolves when everything committed so far survives a power cut; rejects once a commit has failed. */
   durable(): Promise<void>;
   close(): Promise<void>;
 }

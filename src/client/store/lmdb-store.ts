@@ -7,6 +7,8 @@ const MAP_SIZE_BYTES = 16 * 1024 * 1024 * 1024;
 const PAGE_BYTES = 8192;
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
+/** Flushing what was written takes less, or fails. */
+const CLOSE_WAIT_MS = 5_000;
 
 /** A store in a folder of its own (mode 0700, files 0600). One process at a time: the caller sees to that. */
 export async function openLmdbStore(path: string): Promise<ClientStore> {
@@ -20,6 +22,9 @@ export async function openLmdbStore(path: string): Promise<ClientStore> {
       encoding: 'binary',
       keyEncoding: 'binary',
       permissionsMode: FILE_MODE,
+      // All writes are explicit transactions. The batch of a turn has a promise that nobody can reach: when its commit
+      // fails, on a full disk say, that rejection ends the process.
+      eventTurnBatching: false,
     } as const;
     return storeOver(open<Uint8Array, Buffer>(options));
   } catch (cause) {
@@ -29,12 +34,20 @@ export async function openLmdbStore(path: string): Promise<ClientStore> {
 
 function storeOver(db: ReturnType<typeof open<Uint8Array, Buffer>>): ClientStore {
   let closed = false;
+  /** The first failure: what the library flushes after it is never said to be flushed. */
+  let failure: ClientError | undefined;
+  const waiting = new Set<(error: ClientError) => void>();
+  const fail = (cause: unknown): ClientError => {
+    failure ??= new ClientError('storage', 'the store could not be written', cause);
+    for (const reject of waiting) reject(failure);
+    waiting.clear();
+    return failure;
+  };
   const get = async (key: Uint8Array): Promise<Uint8Array | undefined> => plain(db.get(asKey(key)));
   const close = async (): Promise<void> => {
     if (closed) return;
     closed = true;
-    await db.flushed;
-    await db.close();
+    await closeBounded(db);
   };
   return {
     get,
@@ -64,16 +77,48 @@ function storeOver(db: ReturnType<typeof open<Uint8Array, Buffer>>): ClientStore
             else db.putSync(asKey(key), asKey(value));
           }
         });
-      } catch (cause) {
-        throw new ClientError('storage', 'the store could not be written', cause);
+      } catch (failed) {
+        throw fail(await causeOf(failed));
       }
     },
-    durable: async () => {
-      await db.flushed;
-    },
+    durable: () =>
+      new Promise((resolve, reject) => {
+        if (failure !== undefined) {
+          reject(failure);
+          return;
+        }
+        waiting.add(reject);
+        db.flushed
+          .then(
+            () => resolve(),
+            (cause: unknown) => reject(fail(cause)),
+          )
+          .finally(() => waiting.delete(reject));
+      }),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Why a commit failed is in a promise beside the error; left alone its rejection would end the process. */
+async function causeOf(failed: unknown): Promise<unknown> {
+  const { commitError } = failed as { readonly commitError?: Promise<unknown> };
+  try {
+    await Promise.race([commitError, new Promise((resolve) => setImmediate(resolve))]);
+    return failed;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+/** After a failed commit the library waits for ever for a flush that will not come; nothing is owed to it then. */
+async function closeBounded(db: ReturnType<typeof open<Uint8Array, Buffer>>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const waited = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_WAIT_MS);
+  });
+  await Promise.race([db.flushed.then(() => db.close()), waited]);
+  clearTimeout(timer);
 }
 
 function asKey(bytes: Uint8Array): Buffer {

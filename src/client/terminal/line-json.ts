@@ -1,8 +1,11 @@
 import type { HistoryLine, Person } from '../chat-client.ts';
 
+/** Controls and turns of the reading direction that JSON leaves as they are: DEL, C1 (some terminals obey them), bidi marks. */
+const HARMFUL = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
 /**
  * One line of history as one JSON object without a line break, for `--json`. Stable and additive: a script ignores fields
- * and kinds it doesn't know. Text is as it was sent, not neutralised: JSON escapes control characters itself.
+ * and kinds it doesn't know. Text is as it was sent, not neutralised, but nothing in it reaches a terminal unescaped.
  *
  * @example {"cursor":"c…","time":"2026-11-22T09:30:00.000Z","group":"tea","groupId":"…","position":7,"kind":"message",
  *   "id":"…","sender":{"name":"bob","account":"…","device":"…"},"own":false,"text":"hi"}
@@ -10,7 +13,10 @@ import type { HistoryLine, Person } from '../chat-client.ts';
 export function lineToJson(line: HistoryLine): string {
   const { cursor, time, groupName, group, position, kind } = line;
   const head = { cursor, time: new Date(time).toISOString(), group: groupName, groupId: group, position, kind };
-  return JSON.stringify({ ...head, ...contentOf(line) });
+  return JSON.stringify({ ...head, ...contentOf(line) }).replace(
+    HARMFUL,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function contentOf(line: HistoryLine): Record<string, unknown> {

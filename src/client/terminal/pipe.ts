@@ -98,7 +98,10 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
     }
   };
 
-  const unsubscribe = client.subscribe((event) => conversation.onEvent(event));
+  const unsubscribe = client.subscribe((event) => {
+    if (event.type === 'sent' && event.refused !== undefined) troubled = true; // its line says what and why
+    conversation.onEvent(event);
+  });
   try {
     const opening = await Promise.race([conversation.open(), ended]);
     if (opening === 'not-invited' && options.follow !== false) {

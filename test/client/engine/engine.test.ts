@@ -200,6 +200,14 @@ describe('the engine', () => {
     });
   });
 
+  test('given a parked group, then what needs a commit is refused at once and does not stand in the way of a rejoin', () => {
+    const parked: Group = { ...bob.group, phase: 'parked' };
+    const asked = addIntention(parked, 'late', { kind: 'rotate' });
+    expect(asked.signals).toMatchObject([{ kind: 'intention', id: 'late', outcome: { kind: 'refused' } }]);
+    const again = addIntention(asked.group, 'again', { kind: 'rejoin' }).group;
+    expect(kinds(effectsOf(again, nodeSha256))).toEqual(['rejoin']);
+  });
+
   test('given another head than the server states, then the group is parked; the same head changes nothing', () => {
     expect(compareHead(bob.group, bob.group.position, log.head(), NOW).group).toBe(bob.group);
     const other = compareHead(bob.group, bob.group.position, new Uint8Array(32), NOW);
@@ -288,7 +296,7 @@ describe('the engine', () => {
     postCommit(alice);
     await read(alice, from + 1);
     const [gone] = await read(bob, from + 1);
-    expect(gone!.lines).toMatchObject([{ kind: 'removed-me', by: { name: 'alice' } }]);
+    expect(gone!.lines).toMatchObject([{ kind: 'removed-me', by: { name: 'bob' } }]);
     expect(bob.group).toMatchObject({ phase: 'removed' });
     expect(bob.group.mls).toBeUndefined();
     expect(kinds(effectsOf(alice.group, nodeSha256))).toEqual(['seal']);
@@ -364,6 +372,15 @@ describe('the engine', () => {
       applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: ratchetTreeBytesOf(made.next) }),
     );
     expect(joined.group).toMatchObject({ phase: 'member', position: 7 });
+    const unsent = { localId: 'x' as ClientId, ordinal: 1, text: 'waits', time: NOW, accepted: false, stale: false };
+    const sealed = { id: 'x' as ClientId, epoch: 1, message: new Uint8Array(1) };
+    const before: Group = { ...emptyGroup(settled.bytes, 'tea'), phase: 'parked', outbox: [{ ...unsent, sealed }] };
+    const back = await given(
+      applyWelcome(dave, before, entry, { keyPackage: pkg, tree: ratchetTreeBytesOf(made.next) }),
+    );
+    // what was encrypted with the keys of an earlier membership does not leave under the new one
+    expect(sendable(back.group)).toEqual([]);
+    expect(kinds(effectsOf(back.group, nodeSha256))).toEqual(['reseal']);
     const without = await given(applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: new Uint8Array(0) }));
     expect(without.group).toMatchObject({
       phase: 'parked',

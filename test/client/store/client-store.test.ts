@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { ClientStore, Write } from '../../../src/client/store/client-store.ts';
@@ -11,6 +13,8 @@ import { toHex } from '../../../src/wire/bytes.ts';
 const folder = mkdtempSync(join(tmpdir(), 'client-store-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let number = 0;
+/** Of 512 or 1,024 bytes, as the shell has it: room for a few of the commits of `fill-disk.ts`. */
+const FILE_MAX_BLOCKS = 3_000;
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const END = bytes(0xff, 0xff);
@@ -130,4 +134,19 @@ test('S7: the store’s files are for their owner alone', async () => {
   expect(statSync(join(path, 'data.mdb')).mode & 0o777).toBe(0o600);
   expect(statSync(join(path, 'lock.mdb')).mode & 0o777).toBe(0o600);
   await store.close();
+});
+
+test('a full disk is an error of the commit: the process lives, reads go on, nobody waits for durability, closing ends', {
+  timeout: 60_000,
+}, async () => {
+  const program = join(import.meta.dirname, 'fill-disk.ts');
+  const limited = `ulimit -f ${FILE_MAX_BLOCKS}; exec "$0" --import tsx "$1" "$2"`;
+  const args = ['-c', limited, process.execPath, program, join(folder, 'full')];
+  const { stdout } = await promisify(execFile)('/bin/sh', args);
+  expect(JSON.parse(stdout)).toEqual({
+    failures: ['storage', 'storage'],
+    rows: 'readable',
+    durable: 'storage',
+    closed: true,
+  });
 });

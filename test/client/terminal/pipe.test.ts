@@ -3,7 +3,7 @@ import { createPalette } from '../../../src/client/terminal/palette.ts';
 import { EXIT, runPipe } from '../../../src/client/terminal/pipe.ts';
 import type { GroupId } from '../../../src/wire/ids.ts';
 import { START_CURSOR } from '../../../src/wire/ids.ts';
-import { createFakeChatClient, type FakeChatClient } from '../../support/fake-chat-client.ts';
+import { createFakeChatClient, type FakeChatClient, fakePerson } from '../../support/fake-chat-client.ts';
 import { until } from '../../support/until.ts';
 import { teaClient } from './chat-on-fake-terminal.ts';
 
@@ -67,6 +67,33 @@ describe('sending', () => {
     expect(await pipe.ended).toBe(EXIT.error);
     expect(pipe.err).toEqual(['/invite needs a name; use it like this: /invite NAME…']);
     expect(pipe.out).toContain('#tea <alice> hi');
+  });
+
+  test('a message that is refused later makes the exit code an error', async () => {
+    const client = teaClient();
+    const { send } = client;
+    client.send = async (group, text) => {
+      const sent = await send(group, text);
+      client.control.emit({ type: 'sent', id: 'other', refused: 'you may not write there' });
+      return sent;
+    };
+    expect(await startPipe(client, ['hi']).ended).toBe(EXIT.error);
+  });
+
+  test('JSON that is printed holds no character that a terminal obeys', async () => {
+    const client = teaClient();
+    client.control.receive(tea, {
+      kind: 'message',
+      id: 'x',
+      sender: fakePerson('bob'),
+      text: '\u009b2J\u202etxt\u007f',
+      own: false,
+    });
+    const pipe = startPipe(client, [], { json: true, since: START_CURSOR });
+    await pipe.ended;
+    const row = pipe.out.find((each) => each.includes('2J'))!;
+    expect(row).not.toMatch(/[\u007f-\u009f\u202e]/);
+    expect(JSON.parse(row)).toMatchObject({ text: '\u009b2J\u202etxt\u007f' });
   });
 
   test('a line too long for a message is refused, and the rest is sent', async () => {
