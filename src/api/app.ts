@@ -8,11 +8,14 @@ import { openApiDocument } from './openapi.ts';
 import { createPipeline } from './pipeline.ts';
 import { ROUTES } from './routes.ts';
 import { createStreamRegistry } from './sync/stream-registry.ts';
+import { WRITE_TIMEOUT_MS } from './writes/append-request.ts';
+import { createArrivals } from './writes/arrivals.ts';
 import { createClaimLimits } from './writes/claim-limits.ts';
 import { createGate } from './writes/gate.ts';
+import { createPublicGroups } from './writes/public-groups.ts';
 
 /**
- * The HTTP API as a Koa application. It holds no state that matters: rate limits, the replay set and open streams.
+ * The HTTP API as a Koa application. It holds no state that matters: rate limits, the replay set, open streams and groups opened before.
  *
  * @example
  * const app = createApp(deps);
@@ -24,8 +27,10 @@ export function createApp(deps: ApiDeps): Koa {
   const metrics = createMetrics({ readModel: deps.readModel, streams, gate });
   const pipeline = createPipeline(deps, {
     gate,
+    arrivals: createArrivals(deps.readModel, WRITE_TIMEOUT_MS),
     streams,
     claimLimits: createClaimLimits(),
+    publicGroups: createPublicGroups(),
     renderMetrics: metrics.render,
     openapi: JSON.stringify(openApiDocument(deps.version)),
   });

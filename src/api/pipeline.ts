@@ -70,7 +70,7 @@ export function createPipeline(deps: ApiDeps, shared: Shared): (route: Route) =>
     const bytes = hasBody(req) ? await readBody(req, maxBytes, operation.bodyTimeoutMs) : undefined;
     if (device === undefined) return await authenticateRegistrant(authenticator, opened, ctx, route, bytes);
     await authenticator.prove(opened, device.key, req, bytes);
-    return { caller: device, body: bodyOf(ctx, route, bytes), digest: requestDigest(ctx, bytes) };
+    return { caller: device, body: bodyOf(ctx, route, bytes), digest: digestOf(ctx, route, bytes) };
   }
 
   /** The key comes with the body: it has to be the one that the signature names, and to have signed the statement. */
@@ -94,7 +94,7 @@ export function createPipeline(deps: ApiDeps, shared: Shared): (route: Route) =>
       throw unauthenticated('bad-signature', 'the statement is not signed by its device key');
     }
     const caller: Registrant = { device, statement };
-    return { caller, body, digest: requestDigest(ctx, bytes) };
+    return { caller, body, digest: digestOf(ctx, route, bytes) };
   }
 }
 
@@ -122,7 +122,8 @@ function bodyOf(ctx: Koa.Context, route: Route, bytes: Uint8Array | undefined): 
 }
 
 /** The method and the path belong to it: one key for two resources is a conflict too. */
-function requestDigest(ctx: Koa.Context, bytes: Uint8Array | undefined): Uint8Array {
+function digestOf(ctx: Koa.Context, route: Route, bytes: Uint8Array | undefined): Uint8Array {
+  if (route.idempotent !== true) return NO_DIGEST;
   const body = sha256(bytes ?? new Uint8Array(0));
   return sha256(concatBytes(toUtf8(ctx.method), SEPARATOR, toUtf8(ctx.path), SEPARATOR, body));
 }

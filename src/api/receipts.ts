@@ -5,7 +5,8 @@ import { encodeReceipt, type Receipt, receiptToSign, type SignedReceipt } from '
 export interface ReceiptSigner {
   /** Ed25519, 32 bytes; published in `/.well-known/mlsd`. */
   readonly publicKey: Uint8Array;
-  sign(receipt: Receipt): SignedReceipt;
+  /** Signs off the event loop, which has better things to do. */
+  sign(receipt: Receipt): Promise<SignedReceipt>;
 }
 
 const SEED_BYTES = 32;
@@ -27,8 +28,12 @@ export function createReceiptSigner(domainSecret: Uint8Array): ReceiptSigner {
     publicKey,
     sign(receipt) {
       const bytes = encodeReceipt(receipt);
-      const signature = sign(null, receiptToSign(bytes), privateKey);
-      return { receipt: bytes, signature: new Uint8Array(signature) };
+      return new Promise((resolve, reject) => {
+        sign(null, receiptToSign(bytes), privateKey, (error, signature) => {
+          if (error === null) resolve({ receipt: bytes, signature: new Uint8Array(signature) });
+          else reject(error);
+        });
+      });
     },
   };
 }

@@ -7,8 +7,10 @@ import type { Limits } from '../wire/limits.ts';
 import type { ProblemCode } from '../wire/problems.ts';
 import type { ApiDeps } from './deps.ts';
 import type { StreamRegistry } from './sync/stream-registry.ts';
+import type { Arrivals } from './writes/arrivals.ts';
 import type { ClaimLimits } from './writes/claim-limits.ts';
 import type { Gate } from './writes/gate.ts';
+import type { PublicGroups } from './writes/public-groups.ts';
 
 /** Who may call: anybody, a registered device, or a device that is about to be one. */
 export type AuthKind = 'public' | 'device' | 'registration';
@@ -22,8 +24,10 @@ export interface Registrant {
 /** What lives as long as the app and is shared by its requests. */
 export interface Shared {
   readonly gate: Gate;
+  readonly arrivals: Arrivals;
   readonly streams: StreamRegistry;
   readonly claimLimits: ClaimLimits;
+  readonly publicGroups: PublicGroups;
   readonly renderMetrics: () => Promise<{ readonly type: string; readonly text: string }>;
   readonly openapi: string;
 }
@@ -40,7 +44,7 @@ export interface Call<Params, Query, Body, Caller> {
   readonly now: number;
   /** Of an idempotent route, else empty. */
   readonly requestId: ClientId;
-  /** SHA-256 over method, path and body: the same request id with another one is a conflict. */
+  /** Of an idempotent route SHA-256 over method, path and body: the same request id with another one is a conflict. */
   readonly requestDigest: Uint8Array;
   readonly accept: string | undefined;
   /** For answers that go on: the raw request and response. */

@@ -68,10 +68,10 @@ describe('groups', () => {
     const own = await alice.prepareGroup();
     const cases: [string, unknown][] = [
       ['wrong-group', { ...own.body, group: new Uint8Array(randomBytes(16)) }],
-      ['malformed-group-info', { ...own.body, groupInfo: own.body.groupInfo.slice(1) }],
-      ['wrong-identity', (await bob.prepareGroup()).body],
-      ['invalid-roles', (await alice.prepareGroup(undefined, { admins: [bob.account] })).body],
-      ['invalid-roles', (await alice.prepareGroup(undefined, { admins: [alice.account, bob.account].sort() })).body],
+      ['bad-group-info', { ...own.body, groupInfo: own.body.groupInfo.slice(1) }],
+      ['wrong-sender', (await bob.prepareGroup()).body],
+      ['no-administrator', (await alice.prepareGroup(undefined, { admins: [bob.account] })).body],
+      ['bad-roles', (await alice.prepareGroup(undefined, { admins: [alice.account, bob.account].sort() })).body],
       ['invalid-request', { ...own.body, name: 'not a name' }],
       ['invalid-request', { ...own.body, extra: 1 }],
     ];

@@ -104,6 +104,9 @@ test('an external join says why it cannot be, and never hangs', async () => {
   expect(await join(stranger, true)).toMatchObject({ code: 'no-former-leaf' });
   expect(await join(people[1]!, false)).toMatchObject({ code: 'already-member' });
   expect(await join(stranger, false, { groupInfo: toUtf8('nonsense') })).toMatchObject({ code: 'malformed' });
+  const alone = await groupOf(suite, ['zoe']);
+  const ofAlone = await createGroupInfo(suite, alone.states[0]!, { tree: true });
+  expect(await join(alone.people[0]!, true, { groupInfo: ofAlone })).toMatchObject({ code: 'only-member' });
   const treeless = await createGroupInfo(suite, states[0]!, { tree: false });
   expect(await join(stranger, false, { groupInfo: treeless })).toMatchObject({ code: 'tree-missing' });
 });

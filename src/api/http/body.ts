@@ -31,15 +31,15 @@ export function hasBody(request: IncomingMessage): boolean {
  */
 export async function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      request.pause();
-      reject(new ProblemError('invalid-request', `the body did not arrive within ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-  });
   try {
     const length = request.headers['content-length'] ?? null;
-    const body = await Promise.race([getRawBody(request, { length, limit: maxBytes }), late]);
+    const body = await new Promise<Buffer>((resolve, reject) => {
+      timer = setTimeout(() => {
+        request.pause();
+        reject(new ProblemError('invalid-request', `the body did not arrive within ${timeoutMs / 1000} s`));
+      }, timeoutMs);
+      getRawBody(request, { length, limit: maxBytes }).then(resolve, reject);
+    });
     return new Uint8Array(body.buffer, body.byteOffset, body.length);
   } catch (error) {
     throw bodyProblem(error, maxBytes);

@@ -1,4 +1,5 @@
 import { requestEventId } from '../../log/request-event-id.ts';
+import type { PublicGroup } from '../../mls/public-group/group.ts';
 import type { DeviceView, ReadModel } from '../../projections/read-model.ts';
 import type { GroupId } from '../../wire/ids.ts';
 import { acceptedSchema, type CommitRequest, commitRequest } from '../../wire/schemas/groups.ts';
@@ -30,13 +31,16 @@ export const commitRoutes = [postCommit];
 async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, DeviceView>) {
   const { deps, params, body, caller, now, requestId, requestDigest } = call;
   const eventId = requestEventId(caller.id, requestId);
+  let next: PublicGroup | undefined;
   const result = await appendRequest<never>(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: (view) => {
+    decide: async (view) => {
       const group = groupToCommitTo(view, params.group, caller);
-      const check = checkCommit(body, { domain: deps.domain, limits: deps.limits, readModel: view, group, caller });
+      const { publicGroups } = call.shared;
+      const check = await checkCommit(body, { deps, readModel: view, publicGroups, group, caller, now });
       if (check.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
+      next = check.group;
       return {
         kind: 'append',
         lane: { kind: 'group-commit', group: group.bytes },
@@ -59,10 +63,18 @@ async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, D
       };
     },
   });
-  return answer(201, accepted(deps, result));
+  const answered = await accepted(deps, result);
+  const isPlacedNow = result.kind === 'written' && !result.repeated;
+  if (isPlacedNow && next !== undefined) call.shared.publicGroups.keep(next, body.groupInfo);
+  return answer(201, answered);
 }
 
-/** A member's group, or one that anybody may join. @throws ProblemError `not-found`, `forbidden` */
+/**
+ * A member's group, or one that anybody may join: into a closed group an external commit leads only a device that is a
+ * member now (D18), not another one of its account.
+ *
+ * @throws ProblemError `not-found`, `forbidden`
+ */
 function groupToCommitTo(view: ReadModel, id: GroupId, caller: DeviceView) {
   const group = view.group(id);
   return group?.roles.join === 'open' ? group : ownGroup(view, id, caller).group;

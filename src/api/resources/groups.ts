@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { requestEventId } from '../../log/request-event-id.ts';
 import { nameLane } from '../../log/subjects.ts';
+import type { PublicGroup } from '../../mls/public-group/group.ts';
 import { isAdmin } from '../../mls/roles.ts';
 import type { DeviceView, GroupView, ReadModel } from '../../projections/read-model.ts';
 import { type GroupId, groupIdOf } from '../../wire/ids.ts';
@@ -124,14 +125,15 @@ async function create(call: Call<undefined, undefined, CreateGroupRequest, Devic
   if (named?.ok === false) throw new ProblemError('invalid-request', named.reason);
   const eventId = requestEventId(caller.id, requestId);
   const name = named?.name;
+  let founded: PublicGroup | undefined;
   const result = await appendRequest<never>(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: (view) => {
+    decide: async (view) => {
       if (view.group(id) !== undefined) throw new ProblemError('already-exists', 'a group with this id exists');
       const lane = name === undefined ? undefined : view.nameLane('group', name);
       if (lane?.taken === true) throw new ProblemError('name-taken', 'a group of this name exists');
-      checkCreation(deps.domain, caller, body);
+      founded = await checkCreation(body, { deps, readModel: view, caller, now });
       return {
         kind: 'append',
         lane: name === undefined ? { kind: 'group-commit', group: body.group } : nameLane('group', name),
@@ -152,7 +154,10 @@ async function create(call: Call<undefined, undefined, CreateGroupRequest, Devic
       };
     },
   });
-  return answer(201, accepted(deps, result));
+  const answered = await accepted(deps, result);
+  const isPlacedNow = result.kind === 'written' && !result.repeated;
+  if (isPlacedNow && founded !== undefined) call.shared.publicGroups.keep(founded, body.groupInfo);
+  return answer(201, answered);
 }
 
 /** One group or none; named as a list so that it reads like the list of one's own. */

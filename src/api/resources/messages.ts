@@ -11,8 +11,6 @@ import {
 } from '../../wire/schemas/groups.ts';
 import { answer, type Call, defineRoute } from '../route.ts';
 import { receiptFor } from '../writes/accepted.ts';
-import { WRITE_TIMEOUT_MS } from '../writes/append-request.ts';
-import { withDeadline } from '../writes/deadline.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
 import { ownGroup } from '../writes/membership.ts';
 import { mayBeRepeated, placementsOf } from '../writes/placements.ts';
@@ -56,12 +54,21 @@ async function send(call: SendCall) {
   if (fresh.length > 0) {
     const { account, id: device } = caller;
     const batch = { group: group.bytes, account, device, time: now, messages: fresh };
-    await shared.gate.pass(async () => {
-      const { sequence } = await deps.log.submitMessages(batch);
-      await withDeadline(WRITE_TIMEOUT_MS, (signal) => deps.readModel.waitForSequence(sequence, signal));
+    const place = await shared.gate.pass(async () => {
+      const { sequence, index } = await deps.log.submitMessages(batch);
+      await shared.arrivals.of(sequence);
+      return deps.readModel.placedBatch(sequence, index);
     });
+    if (place !== undefined && fresh.length === body.messages.length) return respondPlaced(call, place);
   }
   return respond(call, epochs);
+}
+
+/** All of the request was placed as it came: nothing is left to be looked up. */
+function respondPlaced(call: SendCall, { first, head }: NonNullable<ReturnType<ReadModel['placedBatch']>>) {
+  const { messages } = call.body;
+  const results = messages.map(({ id }, i): Result => ({ id, position: (first + i) as Position }));
+  return answerWith(call, results, { position: (first + messages.length - 1) as Position, head });
 }
 
 /** @throws ProblemError `invalid-request` for anything but application data of this group */
@@ -77,10 +84,10 @@ function epochOf({ id, message }: Sent, group: GroupView): number {
 }
 
 /** From where the fold has placed each message, or why it did not. */
-function respond({ deps, params, body, caller, now }: SendCall, epochs: readonly number[]) {
-  const { readModel } = deps;
-  const group = readModel.group(params.group);
-  if (group === undefined) throw new Error('a group went away');
+async function respond(call: SendCall, epochs: readonly number[]) {
+  const { params, body, caller } = call;
+  const { readModel } = call.deps;
+  const group = groupOf(readModel, params.group);
   const isMember = group.roster.some((member) => member?.device === caller.id);
   const placements = placementsOf(readModel, group.id, caller.id, body.messages);
   const results = body.messages.map(({ id }, i): Result => {
@@ -93,8 +100,23 @@ function respond({ deps, params, body, caller, now }: SendCall, epochs: readonly
   if (last === 0) throw onlyProblem(readModel, group, caller, results, Math.min(...epochs));
   const head = readModel.entryAt(group.id, last as Position)?.head;
   if (head === undefined) throw new Error('a placed message has no head');
-  const receipt = receiptFor(deps, { group: group.id, position: last as Position, head, time: now });
-  return answer(201, { results, epoch: group.epoch, time: now, receipt } satisfies MessagesResponse);
+  return answerWith(call, results, { position: last as Position, head });
+}
+
+async function answerWith(
+  { deps, params, now }: SendCall,
+  results: Result[],
+  last: { readonly position: Position; readonly head: Uint8Array },
+) {
+  const epoch = groupOf(deps.readModel, params.group).epoch;
+  const receipt = await receiptFor(deps, { group: params.group, ...last, time: now });
+  return answer(201, { results, epoch, time: now, receipt } satisfies MessagesResponse);
+}
+
+function groupOf(readModel: ReadModel, id: GroupId): GroupView {
+  const group = readModel.group(id);
+  if (group === undefined) throw new Error('a group went away');
+  return group;
 }
 
 /** When nothing was taken, the request as a whole has a problem: the worst of its messages. */

@@ -6,19 +6,19 @@ import type { ApiDeps } from '../deps.ts';
 import type { Written } from './append-request.ts';
 
 /** The answer to a request that put an entry into a group's log, with the server's signed promise. */
-export function accepted(deps: Pick<ApiDeps, 'domain' | 'signer'>, result: Written<never>): Accepted {
+export async function accepted(deps: Pick<ApiDeps, 'domain' | 'signer'>, result: Written<never>): Promise<Accepted> {
   if (result.kind !== 'written' || result.outcome.result.kind !== 'placed') {
     throw new Error('the event of a group has no place in it');
   }
   const { time, result: place } = result.outcome;
   const { group, position, head, epoch } = place;
-  return { position, head, epoch, time, receipt: receiptFor(deps, { group, position, head, time }) };
+  return { position, head, epoch, time, receipt: await receiptFor(deps, { group, position, head, time }) };
 }
 
 export function receiptFor(
   deps: Pick<ApiDeps, 'domain' | 'signer'>,
   promise: { readonly group: GroupId; readonly position: Position; readonly head: Uint8Array; readonly time: number },
-): SignedReceipt {
+): Promise<SignedReceipt> {
   const group = fromBase64Url(promise.group);
   if (group === undefined) throw new Error('a group id that is not base64url');
   const { position, head, time } = promise;

@@ -15,8 +15,8 @@ export interface RequestToAppend<Answer> {
   /** See `Call.requestDigest`. */
   readonly digest: Uint8Array;
   /**
-   * Decides on the read model as it stands; run again after a conflict. Problems are thrown. It must take all it needs
-   * from the read model before its first `await`.
+   * Decides on the read model as it stands; run again after a conflict. Problems are thrown. It must take all that
+   * `expected` stands for from the read model before its first `await`.
    */
   readonly decide: (view: ReadModel) => Decision<Answer> | Promise<Decision<Answer>>;
 }

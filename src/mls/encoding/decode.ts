@@ -9,6 +9,8 @@ export const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
  * two-byte items costs seconds and half a gigabyte before anybody can say what it is.
  */
 const MESSAGE_ITEMS_MAX = 20_000;
+/** version, wire format, epoch, content type (RFC 9420 §6, §6.3). */
+const PRIVATE_FIXED_BYTES = 2 + 2 + 8 + 1;
 /** Types of RFC 9420 §17.4 that the library must have read as such. */
 const RFC_PROPOSAL_TYPES_MAX = 7;
 
@@ -26,12 +28,23 @@ export function decodeMessage(bytes: Uint8Array, maxBytes: number = MESSAGE_MAX_
     const decoded = withItemBudget(MESSAGE_ITEMS_MAX, () => decodeMlsMessage(bytes.slice(), 0));
     if (decoded === undefined) return { malformed: 'not an MLSMessage' };
     const [message] = decoded;
-    if (!equalBytes(encodeMlsMessage(message), bytes)) return { malformed: 'not in its one valid encoding' };
+    if (!isCanonical(message, bytes)) return { malformed: 'not in its one valid encoding' };
     const reason = unsound(message);
     return reason === undefined ? { message } : { malformed: reason };
   } catch (error) {
     return { malformed: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** A PrivateMessage is four opaque fields and no choice but their lengths: its size alone tells that each is shortest. */
+function isCanonical(message: MLSMessage, bytes: Uint8Array): boolean {
+  if (message.wireformat !== 'mls_private_message') return equalBytes(encodeMlsMessage(message), bytes);
+  const { groupId, authenticatedData, encryptedSenderData, ciphertext } = message.privateMessage;
+  let length = PRIVATE_FIXED_BYTES;
+  for (const field of [groupId, authenticatedData, encryptedSenderData, ciphertext]) {
+    length += (field.length < 0x40 ? 1 : field.length < 0x4000 ? 2 : 4) + field.length;
+  }
+  return length === bytes.length;
 }
 
 /** Whether an epoch, 64 bits on the wire, fits the plain numbers that everything above this folder counts in. */

@@ -1,4 +1,4 @@
-import type { KeyPackage } from 'ts-mls';
+import type { GroupInfo, KeyPackage } from 'ts-mls';
 import { decodeVarLenData } from 'ts-mls/codec/variableLength.js';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import { verifyGroupInfoSignature } from 'ts-mls/groupInfo.js';
@@ -43,14 +43,12 @@ export function checkGroupInfo(
   const signer = leafNodeAt(next, committer);
   if (signer === undefined) return refused('wrong-signer');
 
-  let externalPub: Uint8Array | undefined;
   for (const { extensionType, extensionData } of groupInfo.extensions) {
-    if (extensionType === 'external_pub') externalPub = extensionData;
     if (extensionType === 'ratchet_tree' && !equalBytes(extensionData, encodeRatchetTree(next.tree.nodes))) {
       return refused('wrong-tree-hash', 'another tree inside');
     }
   }
-  if (externalPub === undefined || !isPublicKey(externalPub)) return refused('external-pub-missing');
+  if (!hasExternalPub(groupInfo)) return refused('external-pub-missing');
   return {
     check: {
       reason: 'bad-group-info-signature',
@@ -82,6 +80,12 @@ export function welcomeRefusal(
 
 export function referenceOf(keyPackage: KeyPackage, sha256: Sha256): Uint8Array {
   return refHash('MLS 1.0 KeyPackage Reference', encodeKeyPackage(keyPackage), sha256);
+}
+
+/** Without it nobody who lost its state gets back in. */
+export function hasExternalPub({ extensions }: GroupInfo): boolean {
+  const found = extensions.filter(({ extensionType }) => extensionType === 'external_pub').at(-1);
+  return found !== undefined && isPublicKey(found.extensionData);
 }
 
 /** `HPKEPublicKey external_pub`, with its own length inside the extension (RFC 9420 §12.4.3.2). */

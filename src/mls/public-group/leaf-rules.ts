@@ -84,10 +84,13 @@ export function uniquenessRefusal(before: HashedTree | undefined, after: HashedT
 
 type LeafOrParent = NonNullable<HashedTree['nodes'][number]>;
 
-/** The same for leaves that are to be added beside others. */
-export function clashRefusal(added: readonly LeafNode[], present: readonly LeafNode[]): Refused | undefined {
-  const asNodes = (leaves: readonly LeafNode[]) => leaves.map((leaf) => ({ nodeType: 'leaf', leaf }) as const);
-  const clash = firstClash(asNodes(added), asNodes(present));
+/** The same for leaves that are to come into a tree; `present` is the tree without what goes for them. */
+export function clashRefusal(fresh: readonly LeafNode[], present: HashedTree['nodes']): Refused | undefined {
+  const clash = firstClash(asNodes(fresh), present);
   if (clash === undefined) return undefined;
   return clash === 'identity' ? refused('already-member') : refused('duplicate-key', clash);
+}
+
+export function asNodes(leaves: readonly LeafNode[]): LeafOrParent[] {
+  return leaves.map((leaf) => ({ nodeType: 'leaf', leaf }) as const);
 }

@@ -7,6 +7,7 @@ import type { Sha256 } from '../../wire/ids.ts';
 import { decodeMessage } from '../encoding/decode.ts';
 import { decodeTree } from '../encoding/tree-codec.ts';
 import { rolesIn } from '../framing.ts';
+import { hasExternalPub } from './bundle.ts';
 import { leafCheck, runChecks, type SignatureCheck } from './commit.ts';
 import { conceal, type GroupData, leafNodeAt, memberOf, membersOfTree, type PublicGroup } from './group.ts';
 import { createHashedTree, treeHashOf } from './hashed-tree.ts';
@@ -65,6 +66,7 @@ export async function verifyNewGroup(
   if (rolesIn(context.extensions) === undefined) return refused('bad-roles');
   const unadministered = administratorRefusal(context.extensions, [member.identity]);
   if (unadministered !== undefined) return unadministered;
+  if (!hasExternalPub(opened.groupInfo)) return refused('external-pub-missing');
   if (!rules.isSignatureKeyOf(member.identity, member.signatureKey)) return refused('unknown-signature-key');
   return openPublicGroup(verifier, { groupInfo });
 }

@@ -1,6 +1,7 @@
 import type { Proposal } from 'ts-mls';
 import { encodeAuthenticatedContent } from 'ts-mls/authenticatedContent.js';
 import { verifyFramedContentSignature } from 'ts-mls/framedContent.js';
+import type { LeafNode } from 'ts-mls/leafNode.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import type { Sha256 } from '../../wire/ids.ts';
 import { KEY_PACKAGE_LIFETIME_MAX_MS } from '../config.ts';
@@ -12,6 +13,7 @@ import { checkDecodedKeyPackage } from '../key-package-check.ts';
 import type { Suite } from '../suite.ts';
 import { leafCheck, placeRefusal, runChecks, type SignatureCheck } from './commit.ts';
 import { conceal, leafNodeAt, membersOfTree, type PendingProposal, type PublicGroup, reveal } from './group.ts';
+import { asNodes, clashRefusal } from './leaf-rules.ts';
 import { administratorRefusal, proposalPolicy } from './policy.ts';
 import { planProposals } from './proposals.ts';
 import { isRefused, type Refused, refused } from './refusal.ts';
@@ -74,6 +76,12 @@ export async function verifyProposal(
       staying.map((member) => member.identity),
     );
   if (forbidden !== undefined) return forbidden;
+  const rivals = data.pending.flatMap((other) => (isSameSender(other, pending) ? [] : updatedLeafOf(other)));
+  const clash = clashRefusal(
+    plan.updates.map(({ node }) => node),
+    asNodes(rivals),
+  );
+  if (clash !== undefined) return clash;
   const badLeaf = await newLeafRefusal(suite, proposal, pending, rules);
   if (badLeaf !== undefined) return badLeaf;
 
@@ -120,6 +128,15 @@ function proposalIn({ message }: PendingProposal): Proposal {
   const { content } = message;
   if (content.contentType !== 'proposal') throw new TypeError('a pending proposal is a proposal');
   return content.proposal;
+}
+
+function isSameSender({ sender: a }: PendingProposal, { sender: b }: PendingProposal): boolean {
+  return a.kind === 'member' && b.kind === 'member' && a.leaf === b.leaf;
+}
+
+function updatedLeafOf(pending: PendingProposal): LeafNode[] {
+  const proposal = proposalIn(pending);
+  return proposal.proposalType === 'update' ? [proposal.update.leafNode] : [];
 }
 
 /** Whoever proposes to add itself signs with the key of its package (RFC 9420 §12.1.8). */

@@ -110,6 +110,7 @@ export function planProposals(
       : memberRefusal(plan, sender)) ??
     leavesRefusal(data, plan) ??
     addsRefusal(data, plan) ??
+    keysRefusal(data, plan) ??
     extensionsRefusal(data, plan) ??
     plan
   );
@@ -158,7 +159,6 @@ function leavesRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined
 }
 
 function addsRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined {
-  if (plan.adds.length === 0) return undefined;
   for (const { leafNode, cipherSuite, version } of plan.adds) {
     if (cipherSuite !== data.context.cipherSuite || version !== data.context.version) {
       return refused('bad-key-package', 'of another suite or version');
@@ -166,11 +166,21 @@ function addsRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined {
     const refusal = leafRefusal(leafNode, 'key_package', cipherSuite, plan.extensions);
     if (refusal !== undefined) return refusal;
   }
-  const staying = membersOfTree(data)
-    .filter(({ leaf }) => !plan.removes.includes(leaf))
-    .map(({ leaf }) => leafNodeAt(data, leaf)!);
-  const added = plan.adds.map(({ leafNode }) => leafNode);
-  return clashRefusal(added, staying);
+  return undefined;
+}
+
+/**
+ * D10 for the leaves that proposals bring. Found here and not only in the finished tree, so that a proposal with
+ * somebody else's key is refused by itself, and of two with one key a commit may leave one out.
+ */
+function keysRefusal({ tree }: GroupData, { updates, adds, removes }: ProposalPlan): Refused | undefined {
+  const fresh = [...updates.map(({ node }) => node), ...adds.map(({ leafNode }) => leafNode)];
+  if (fresh.length === 0) return undefined;
+  const gone = new Set([...removes, ...updates.map(({ leaf }) => leaf)].map((leaf) => leaf * 2));
+  return clashRefusal(
+    fresh,
+    tree.nodes.filter((_, index) => !gone.has(index)),
+  );
 }
 
 function extensionsRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined {

@@ -53,8 +53,11 @@ export async function joinExternal(
   const tree = treeFor(groupInfo, options.tree);
   if ('kind' in tree) return tree;
   // the library would look for a leaf that is not there for ever
-  const isMember = membersIn(tree.nodes).some((member) => member.identity === options.identity);
+  const members = membersIn(tree.nodes);
+  const isMember = members.some((member) => member.identity === options.identity);
   if (isMember !== options.resync) return refused(isMember ? 'already-member' : 'no-former-leaf');
+  // it cannot replace the only leaf of a tree, which is empty in between
+  if (isMember && members.length === 1) return refused('only-member');
 
   const { identity, keys, now, resync } = options;
   const lifetimeMs = KEY_PACKAGE_LIFETIME_MAX_MS - BACKDATE_MS;

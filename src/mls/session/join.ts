@@ -19,6 +19,7 @@ import { type GroupState, wrap } from './state.ts';
  * - `no-external-pub`: the GroupInfo allows no external commit.
  * - `already-member`: there is a leaf of this identity and `resync` was not asked.
  * - `no-former-leaf`: `resync` was asked and there is no leaf of this identity.
+ * - `only-member`: `resync` was asked and the leaf of this identity is the only one.
  * - `invalid-group`: tree, signatures, credentials or keys of the group are not valid; the reason is the cause.
  */
 export type JoinRefusal =
@@ -29,6 +30,7 @@ export type JoinRefusal =
   | 'no-external-pub'
   | 'already-member'
   | 'no-former-leaf'
+  | 'only-member'
   | 'invalid-group';
 
 export interface JoinRefused {

@@ -11,6 +11,7 @@ import { nobleSha256 } from '../encoding/sha256.ts';
 import { type HandshakeSender, senderOf } from '../framing.ts';
 import { type ProposalSummary, summaryOf } from '../handshake.ts';
 import type { Suite } from '../suite.ts';
+import { openApplication } from './open-application.ts';
 import { type CommitReport, inspectIncoming, reportCommit, reportOwnRemoval } from './received-commit.ts';
 import { asConsumed, type Consumed, type GroupState, isActive, memberAt, unwrap, wrap } from './state.ts';
 
@@ -138,22 +139,24 @@ async function receivePrivate(suite: Suite, state: ClientState, message: Private
   }
   if (sender.generation - ratchet.generation > FORWARD_STEPS) return rejected('too-far-ahead');
 
+  if (message.contentType === 'application') {
+    const opened = await openApplication(suite, state, past, message, sender, who.signatureKey);
+    if (opened.kind !== 'opened') return rejected(opened.kind, opened.cause);
+    return {
+      kind: 'message',
+      plaintext: opened.plaintext.slice(),
+      authenticatedData: message.authenticatedData,
+      sender: { ...who, generation: sender.generation, epoch: Number(message.epoch) },
+      state: wrap(opened.state),
+      consumed: asConsumed(opened.consumed),
+    };
+  }
   const incoming = inspectIncoming(state, undefined);
   try {
     const result = await processPrivateMessage(state, message, emptyPskIndex, suite, incoming.callback);
-    if (result.kind === 'newState') {
-      const from: HandshakeSender = { kind: 'member', leaf: sender.leafIndex };
-      return handshakeResult(state, result, incoming, from, message.authenticatedData);
-    }
-    const { generation } = sender;
-    return {
-      kind: 'message',
-      plaintext: result.message.slice(),
-      authenticatedData: message.authenticatedData,
-      sender: { ...who, generation, epoch: Number(message.epoch) },
-      state: wrap(result.newState),
-      consumed: asConsumed(result.consumed),
-    };
+    if (result.kind !== 'newState') return rejected('undecryptable');
+    const from: HandshakeSender = { kind: 'member', leaf: sender.leafIndex };
+    return handshakeResult(state, result, incoming, from, message.authenticatedData);
   } catch (cause) {
     if (message.contentType === 'commit' && incoming.seen() !== undefined) return rejected('invalid-commit', cause);
     return rejected(cause instanceof CryptoVerificationError ? 'unauthenticated' : 'undecryptable', cause);
