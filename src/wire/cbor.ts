@@ -1,17 +1,22 @@
 import { decode, encode } from 'cborg';
 import { concatBytes } from './bytes.ts';
+import { decodePlain, encodePlain, NOT_PLAIN } from './cbor-plain.ts';
 
 /**
  * Deterministic CBOR (RFC 8949 §4.2): equal values have equal bytes, so entries and statements can be hashed and
  * signed. Map keys are text, bytes are byte strings, `undefined` members are left out.
  */
 export function encodeCbor(value: unknown): Uint8Array {
+  const plain = encodePlain(value);
+  if (plain !== undefined) return plain;
   const bytes = encode(withoutUndefined(value));
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // the encoder gives a Buffer on Node
 }
 
 /** Strict: one item, nothing after it, no indefinite lengths, no `undefined`, no NaN, no tags. @throws SyntaxError */
 export function decodeCbor(bytes: Uint8Array): unknown {
+  const plain = decodePlain(bytes);
+  if (plain !== NOT_PLAIN) return plain;
   try {
     return decode(bytes, {
       allowIndefinite: false,
