@@ -28,7 +28,7 @@ test('the first to open a group creates it, an invitation waits for who is away,
     { name: 'nobody', kind: 'unknown-user' },
   ]);
   await alice.chat.send(group, 'hello bob');
-  expect(await alice.chat.flushed(5000)).toBe(0);
+  expect(await alice.chat.flushed(240_000)).toBe(0);
 
   await bob.restart();
   open.push(bob);
@@ -36,8 +36,8 @@ test('the first to open a group creates it, an invitation waits for who is away,
   await bob.waitForText(group, 'hello bob');
   await bob.chat.send(group, 'hello alice');
   await alice.waitForText(group, 'hello alice');
-  await alice.chat.caughtUp(5000);
-  await bob.chat.caughtUp(5000);
+  await alice.chat.caughtUp(240_000);
+  await bob.chat.caughtUp(240_000);
   expect(await alice.texts(group)).toEqual(['hello bob', 'hello alice']);
   expect(await bob.texts(group)).toEqual(['hello bob', 'hello alice']);
   expect((await bob.chat.members(group)).map(({ name, role }) => [name, role])).toEqual([

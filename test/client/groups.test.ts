@@ -29,7 +29,7 @@ async function groupOf(server: FakeServer, ...names: readonly string[]): Promise
   return [opened.group, ...members];
 }
 async function sameEpoch(group: GroupId, members: readonly TestChatter[]): Promise<void> {
-  for (const { chat } of members) await chat.caughtUp(10_000);
+  for (const { chat } of members) await chat.caughtUp(240_000);
   const epochs = await Promise.all(
     members.map(async ({ chat }) => (await chat.groups()).find((one) => one.group === group)?.epoch),
   );
@@ -46,7 +46,7 @@ describe('groups', () => {
       for (const member of [alice!, bob!, carol!, eve!]) await member.chat.send(group, `${member.name} ${round}`);
       expect(await [alice!, bob!, carol!, eve!][round % 4]!.chat.rotate(group)).toEqual({ kind: 'done' });
     }
-    for (const member of [alice!, bob!, carol!, eve!]) expect(await member.chat.flushed(5000)).toBe(0);
+    for (const member of [alice!, bob!, carol!, eve!]) expect(await member.chat.flushed(240_000)).toBe(0);
     await dave!.restart();
     open.add(dave!);
     await sameEpoch(group, [alice!, bob!, carol!, dave!, eve!]);
@@ -82,7 +82,7 @@ describe('groups', () => {
     await expect(bob!.chat.send(group, 'hello?')).rejects.toMatchObject({ code: 'refused' });
     expect(await bob!.chat.openGroup('tea')).toEqual({ kind: 'not-invited', administrators: ['alice'] });
     expect(await alice!.chat.invite(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
-    await bob!.chat.caughtUp(5000);
+    await bob!.chat.caughtUp(240_000);
     await alice!.chat.send(group, 'welcome back');
     await bob!.waitForText(group, 'welcome back');
     expect(await bob!.texts(group)).toEqual(['welcome back']);
@@ -128,7 +128,7 @@ describe('groups', () => {
     expect(new Set(authenticators).size).toBe(1);
     await members[7]!.chat.send(group, 'all here?');
     for (const member of members) await member.waitForText(group, 'all here?');
-  }, 180_000);
+  });
 
   test('fault 13: a restart loads every group, and an invitation takes no other group’s place', async () => {
     const server = createFakeServer();
@@ -136,7 +136,7 @@ describe('groups', () => {
     const coffee = await alice!.chat.openGroup('coffee');
     if (coffee.kind !== 'created') throw new Error(coffee.kind);
     await alice!.chat.invite(coffee.group, ['bob']);
-    await bob!.chat.caughtUp(5000);
+    await bob!.chat.caughtUp(240_000);
     await bob!.restart();
     expect((await bob!.chat.groups()).map(({ name }) => name).sort()).toEqual(['coffee', 'tea']);
     await bob!.chat.send(tea, 'in tea');

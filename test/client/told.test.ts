@@ -36,7 +36,7 @@ describe('what a person is told', () => {
       if (method === 'postMessages') throw new ProblemError('forbidden', 'you may not write there');
     };
     const { id } = await alice.chat.send(group, 'no');
-    expect(await alice.chat.flushed(5000)).toBe(0);
+    expect(await alice.chat.flushed(240_000)).toBe(0);
     await until(() => alice.events.some((event) => event.type === 'sent'));
     expect(alice.events.filter((event) => event.type === 'sent')).toEqual([
       { type: 'sent', id, refused: 'you may not write there' },
@@ -56,7 +56,7 @@ describe('what a person is told', () => {
     const [alice, bob] = [await chatter(server, 'alice'), await chatter(server, 'bob')];
     const group = await created(alice);
     await alice.chat.invite(group, ['bob']);
-    await bob.chat.caughtUp(5000);
+    await bob.chat.caughtUp(240_000);
     expect(await bob.chat.leave(group)).toEqual({ kind: 'done' });
     await until(async () => (await bob.chat.groups())[0]?.state === 'removed');
     expect((await bob.lines(group)).at(-1)).toMatchObject({ kind: 'removed-me', by: { name: 'bob' } });
@@ -81,7 +81,7 @@ describe('what a person is told', () => {
     await alice.chat.send(group, 'before');
     await alice.waitForText(group, 'before');
     server.newIncarnation();
-    await alice.chat.caughtUp(5000);
+    await alice.chat.caughtUp(240_000);
     expect(await alice.texts(group)).toEqual(['before']);
   });
 

@@ -108,7 +108,7 @@ test('kill -9 of server, nats-server and clients at random points: nothing accep
       expect(wanted, `${life.name}'s texts keep their order (seed ${SEED})`).toEqual(expect.arrayContaining(accepted));
     else expect(accepted, `every text of ${life.name} arrived, in order (seed ${SEED})`).toEqual(wanted);
   }
-}, 240_000);
+});
 
 interface PrintedLine {
   readonly kind?: string;

@@ -18,7 +18,7 @@ export interface ChildLines {
   exited: Promise<number | undefined>;
 }
 
-const LINE_TIMEOUT_MS = 45_000;
+const LINE_TIMEOUT_MS = 240_000;
 const TAIL_LINES = 10;
 
 /** Starts `command`; output is kept as lines. */

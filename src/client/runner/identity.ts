@@ -21,6 +21,7 @@ import { keys } from '../store/keys.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { asClientError } from './failures.ts';
 import { keyPackageWrite, newKeyPackages } from './key-packages.ts';
+import { pause } from './retry.ts';
 
 /** Who this folder belongs to. Private keys are made here and never leave it. */
 export interface StoredIdentity {
@@ -106,6 +107,8 @@ export async function createIdentity(
   return identity;
 }
 
+const REGISTER_ATTEMPTS_MAX = 8;
+
 /**
  * Registers, or finishes a registration that was interrupted: the same statement under the same idempotency key.
  *
@@ -116,7 +119,7 @@ export async function register(store: ClientStore, api: ServerApi, identity: Sto
   const { key, keyPackages } = identity.registration;
   const { statement, signature } = identity;
   try {
-    await api.register(key, { statement, signature, keyPackages });
+    await patiently(() => api.register(key, { statement, signature, keyPackages }));
   } catch (error) {
     if (error instanceof ProblemError && error.code === 'name-taken') {
       await forget(store);
@@ -128,6 +131,20 @@ export async function register(store: ClientStore, api: ServerApi, identity: Sto
   const registered: StoredIdentity = { ...identity, registration: null };
   await store.commit([identityWrite(registered)]);
   return registered;
+}
+
+/** A busy server says when to come again; one that is not there is said at once. */
+async function patiently(ask: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await ask();
+      return;
+    } catch (error) {
+      const isBusy = error instanceof ProblemError && (error.code === 'not-ready' || error.code === 'rate-limited');
+      if (!isBusy || attempt >= REGISTER_ATTEMPTS_MAX) throw error;
+      await pause((error.retryAfterSeconds ?? 1) * 1000, new AbortController().signal);
+    }
+  }
 }
 
 async function forget(store: ClientStore): Promise<void> {
