@@ -50,7 +50,11 @@ export async function sealTexts(env: EngineEnv, group: Group, options: { readonl
   return sealed === 0 ? step(group) : step({ ...group, mls: state, outbox }, { consumed });
 }
 
-/** Ciphertexts to post now: from the oldest on, in order, as many as fit into one request. */
+/**
+ * Ciphertexts to post now: from the oldest on, in order, as many as fit into one request. All are of one epoch, for
+ * the server takes or refuses each message by its epoch: were they of two, a younger one could be taken while an older
+ * one has to be encrypted anew.
+ */
 export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] {
   const items: (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] = [];
   let bytes = 0;
@@ -58,6 +62,7 @@ export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNull
     if (item.accepted) continue;
     // an older text that must be encrypted first keeps the younger ones back, or their order would change
     if (item.sealed === undefined || item.stale) break;
+    if (items.length > 0 && item.sealed.epoch !== items[0]!.sealed.epoch) break;
     bytes += item.sealed.message.length;
     if (items.length > 0 && (items.length >= MESSAGES_PER_REQUEST || bytes > MESSAGES_MAX_BYTES)) break;
     items.push({ ...item, sealed: item.sealed });

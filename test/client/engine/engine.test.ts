@@ -278,6 +278,26 @@ describe('the engine', () => {
     expect(bob.group.outbox).toEqual([]);
   });
 
+  test('given texts of two epochs, then a request has those of one, so a younger one never passes an older one', async () => {
+    const from = log.entries.length;
+    await say(bob, 'before');
+    await commit(alice, { kind: 'rotate' });
+    postCommit(alice);
+    await read(bob, from);
+    await read(alice, from);
+    await say(bob, 'after');
+    const [before, ...others] = sendable(bob.group);
+    expect(others).toEqual([]);
+    expect(before!.localId).toMatch(/before/);
+    bob.group = messagesAnswered(bob.env, bob.group, [{ id: before!.sealed.id, kind: 'stale' }]).group;
+    expect(sendable(bob.group)).toEqual([]);
+    bob.group = (await sealTexts(bob.env, bob.group, { reseal: true })).group;
+    post(bob);
+    await read(alice, from + 1);
+    const own = await read(bob, from + 1);
+    expect(own.flatMap(({ lines }) => lines)).toMatchObject([{ text: 'before' }, { text: 'after' }]);
+  });
+
   test('given a leave, then the others commit it in turn, and a text that waits for that makes it urgent', async () => {
     const from = log.entries.length;
     bob.group = startLeaving(bob.env, bob.group).group;
