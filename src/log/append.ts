@@ -55,12 +55,16 @@ export async function appendEvent(
   const deadline = performance.now() + APPEND_BUDGET_MS;
   for (let attempt = 0; ; attempt += 1) {
     if (signal?.aborted === true) throw new LogError('aborted', 'given up before the event was stored');
+    const askedAt = performance.now();
     try {
-      const left = Math.max(1, deadline - performance.now());
+      const left = Math.max(1, deadline - askedAt);
       if (connection.state !== 'connected') await connection.whenConnected(left, signal);
-      return await settle(connection, publishing, await publisher.publish(publishing));
+      const result = await settle(connection, publishing, await publisher.publish(publishing));
+      connection.appends.clear();
+      return result;
     } catch (error) {
       const again = error instanceof LogError && error.code === 'unavailable';
+      if (again) connection.appends.grow(askedAt);
       if (!again || performance.now() >= deadline) throw error;
       await wait(Math.min(backoffMs(RETRY, attempt), Math.max(1, deadline - performance.now())), signal);
     }

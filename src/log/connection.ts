@@ -40,6 +40,17 @@ export function failureError(doing: string, failure: ApiFailure): LogError {
   return new LogError(code, `the log refused to ${doing} (${failure.errCode}): ${failure.description}`);
 }
 
+/**
+ * That the server one is connected to does not do what it is asked. When that has gone on for some seconds it is left for
+ * another one, where others are known.
+ */
+export interface Suspicion {
+  /** It did. */
+  clear(): void;
+  /** It did not, from `askedAt` (of `performance.now()`) until now. */
+  grow(askedAt: number): void;
+}
+
 /** The NATS connection that everything in this folder shares. It reconnects by itself, for ever. */
 export interface LogConnection extends AsyncDisposable {
   readonly nats: NatsConnection;
@@ -50,6 +61,8 @@ export interface LogConnection extends AsyncDisposable {
   onChange(listener: (state: ConnectionState) => void): () => void;
   /** Settles when connected. @throws LogError `unavailable` after `timeoutMs`, `closed`, `aborted`. */
   whenConnected(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  /** Whether appends fail: of its own, because a leader that is cut off goes on answering everything else. */
+  readonly appends: Suspicion;
   /** One JetStream API request. @throws LogError `unavailable` when nobody answers in time. */
   api<T>(operation: string, body?: unknown): Promise<ApiAnswer<T>>;
   close(): Promise<void>;
@@ -63,6 +76,8 @@ const FIRST_ANSWER: Backoff = { firstMs: 20, maxMs: 1_000 };
 const RECONNECT: Backoff = { firstMs: 100, maxMs: 100 };
 const PING_INTERVAL_MS = 10_000;
 const PINGS_OUT_MAX = 2;
+/** A server of a cluster may be cut off from the others and still answer pings; an election takes less than this. */
+const LEAVE_AFTER_MS = 4_000;
 
 /**
  * Connects, and settles when JetStream answers.
@@ -73,9 +88,17 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
   const nats = await dial(options, () => backoffMs(RECONNECT, 0));
   const listeners = new Set<(state: ConnectionState) => void>();
   let state: ConnectionState = 'connected';
+  const leave = (): void => {
+    if (state !== 'connected' || options.servers.length < 2) return;
+    nats.reconnect().catch(() => undefined); // closed meanwhile: there is nothing to leave
+  };
+  const appends = createSuspicion(leave);
+  const answers = createSuspicion(leave);
   const change = (next: ConnectionState): void => {
     if (state === next || state === 'closed') return;
     state = next;
+    appends.clear();
+    answers.clear();
     for (const listener of [...listeners]) listener(next);
   };
   const watching = watchStatus(nats, change);
@@ -85,12 +108,16 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     return () => listeners.delete(listener);
   };
   const api = async <T>(operation: string, body?: unknown): Promise<ApiAnswer<T>> => {
+    const askedAt = performance.now();
     const payload = body === undefined ? '' : JSON.stringify(body);
-    const answer = await untilDisconnected(
-      nats.request(`$JS.API.${operation}`, payload, { timeout: API_TIMEOUT_MS }),
-      connection,
-    );
+    const request = nats.request(`$JS.API.${operation}`, payload, { timeout: API_TIMEOUT_MS });
+    const answer = await untilDisconnected(request, connection).catch((error: unknown) => {
+      answers.grow(askedAt);
+      throw error;
+    });
     const parsed = answer.json<T & { error?: { code: number; err_code?: number; description?: string } }>();
+    if (parsed.error?.code === SERVICE_UNAVAILABLE) answers.grow(askedAt);
+    else answers.clear();
     if (parsed.error === undefined) return { ok: true, value: parsed };
     const { code, err_code: errCode = 0, description = '' } = parsed.error;
     return { ok: false, failure: { code, errCode, description } };
@@ -112,6 +139,7 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     },
     onChange,
     whenConnected: (timeoutMs, signal) => whenConnected(connection, timeoutMs, signal),
+    appends,
     api,
     close,
     [Symbol.asyncDispose]: close,
@@ -123,6 +151,24 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     throw error;
   }
   return connection;
+}
+
+function createSuspicion(leave: () => void): Suspicion {
+  let clearedAt = performance.now();
+  let since: number | undefined;
+  const clear = (): void => {
+    clearedAt = performance.now();
+    since = undefined;
+  };
+  return {
+    clear,
+    grow(askedAt) {
+      since ??= Math.max(askedAt, clearedAt);
+      if (performance.now() - since < LEAVE_AFTER_MS) return;
+      clear();
+      leave();
+    },
+  };
 }
 
 async function watchStatus(nats: NatsConnection, change: (next: ConnectionState) => void): Promise<void> {

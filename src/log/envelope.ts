@@ -1,4 +1,4 @@
-import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
+import { decodeCbor, decodeCborShared, encodeCbor } from '../wire/cbor.ts';
 import { LogError } from './errors.ts';
 import type { LogEvent, LogEventType } from './events.ts';
 
@@ -27,6 +27,7 @@ const record =
 const base = { id: isText, time: isNumber };
 const requested = { ...base, account: isText, device: isText, requestId: isText, requestDigest: isBytes };
 const keyPackages = listOf(record({ ref: isBytes, keyPackage: isBytes, lastResort: isFlag, notAfter: isNumber }));
+const deviceOfAccount = record({ account: isText, device: isText });
 const sentMessage: Check = (value) =>
   Array.isArray(value) && value.length === 3 && isText(value[0]) && isNumber(value[1]) && isBytes(value[2]);
 
@@ -34,6 +35,17 @@ const sentMessage: Check = (value) =>
 const SHAPES: Readonly<Record<LogEventType, Readonly<Record<number, Check>>>> = {
   'account-registered': {
     1: record({ ...requested, name: isText, statement: isBytes, signature: isBytes, keyPackages }),
+  },
+  'account-changed': {
+    1: record({
+      ...requested,
+      owner: isText,
+      name: optional(isText),
+      statement: isBytes,
+      signature: isBytes,
+      countersignature: optional(isBytes),
+      keyPackages,
+    }),
   },
   'key-packages-published': { 1: record({ ...requested, keyPackages }) },
   'key-packages-claimed': { 1: record({ ...requested, owner: isText, group: isBytes, refs: listOf(isBytes) }) },
@@ -49,6 +61,33 @@ const SHAPES: Readonly<Record<LogEventType, Readonly<Record<number, Check>>>> = 
     }),
   },
   'proposal-received': { 1: record({ ...requested, group: isBytes, epoch: isNumber, proposal: isBytes }) },
+  'opaque-group-created': {
+    1: record({ ...requested, group: isBytes, name: optional(isText), groupInfo: optional(isBytes) }),
+  },
+  'opaque-commit-accepted': {
+    1: record({
+      ...requested,
+      group: isBytes,
+      epoch: isNumber,
+      commit: isBytes,
+      welcome: optional(isBytes),
+      groupInfo: optional(isBytes),
+      added: listOf(deviceOfAccount),
+      removed: listOf(isText),
+    }),
+  },
+  'commit-reported': {
+    1: record({
+      ...requested,
+      group: isBytes,
+      epoch: isNumber,
+      position: isNumber,
+      commit: isBytes,
+      committer: deviceOfAccount,
+      reason: isText,
+      code: isText,
+    }),
+  },
   'messages-sent': {
     1: record({
       ...base,
@@ -57,7 +96,7 @@ const SHAPES: Readonly<Record<LogEventType, Readonly<Record<number, Check>>>> = 
       ),
     }),
   },
-  'log-started': { 1: record({ ...base, incarnation: isText, domain: isText }) },
+  'log-started': { 1: record({ ...base, incarnation: isText, domain: isText, pastEpochs: optional(isNumber) }) },
 };
 
 /** Every (type, version) this program can read: each has a golden fixture that must decode for ever. */
@@ -73,7 +112,7 @@ export function encodeEvent(event: LogEvent): Uint8Array {
 }
 
 /**
- * Reads an event of the log. MLS bytes inside are exactly as they were received.
+ * Reads an event of the log. MLS bytes inside are exactly as they were received; messages share memory with `bytes`.
  *
  * @throws LogError `invalid-event` when the bytes are no event, `unknown-event` when its type or version is not known:
  *   a reader that skipped it would come to other tables than its neighbours, so it halts.
@@ -81,7 +120,9 @@ export function encodeEvent(event: LogEvent): Uint8Array {
 export function decodeEvent(bytes: Uint8Array): LogEvent {
   let value: unknown;
   try {
-    value = decodeCbor(bytes);
+    value = decodeCborShared(bytes);
+    // The many messages are copied into entries at once; what is in other events may be kept, so it gets memory of its own.
+    if (typeOf(value) !== 'messages-sent') value = decodeCbor(bytes);
   } catch (cause) {
     throw new LogError('invalid-event', 'an event in the log is not CBOR', { cause });
   }
@@ -99,4 +140,8 @@ export function decodeEvent(bytes: Uint8Array): LogEvent {
   }
   if (!check(value)) throw new LogError('invalid-event', `a ${type} event in the log lacks what it has to hold`);
   return value as LogEvent;
+}
+
+function typeOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
 }

@@ -39,6 +39,23 @@ export interface AccountRegistered extends Requested {
   readonly keyPackages: readonly StoredKeyPackage[];
 }
 
+/**
+ * A later statement of an account. Lane: the new name's for a rename, else the account's. The fold takes it only where it
+ * follows the account's newest statement, because two lanes can bring two at once.
+ */
+export interface AccountChanged extends Requested {
+  readonly type: 'account-changed';
+  /** The account that changes. */
+  readonly owner: AccountId;
+  /** Of a rename: the new name. */
+  readonly name?: string;
+  readonly statement: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Of a device that is added, with its first key packages. */
+  readonly countersignature?: Uint8Array;
+  readonly keyPackages: readonly StoredKeyPackage[];
+}
+
 /** Lane: the account's. */
 export interface KeyPackagesPublished extends Requested {
   readonly type: 'key-packages-published';
@@ -81,6 +98,41 @@ export interface ProposalReceived extends Requested {
   readonly proposal: Uint8Array;
 }
 
+/** Lane: as of {@link GroupCreated}. A group with private handshakes: its roster is what its members declare. */
+export interface OpaqueGroupCreated extends Requested {
+  readonly type: 'opaque-group-created';
+  readonly group: Uint8Array;
+  readonly name?: string;
+  /** Without it nobody can join by external commit. */
+  readonly groupInfo?: Uint8Array;
+}
+
+/** Lane: the group's commit lane. What the committer declares travels with what nobody else can read. */
+export interface OpaqueCommitAccepted extends Requested {
+  readonly type: 'opaque-commit-accepted';
+  readonly group: Uint8Array;
+  /** The epoch the commit ends. */
+  readonly epoch: number;
+  readonly commit: Uint8Array;
+  readonly welcome?: Uint8Array;
+  readonly groupInfo?: Uint8Array;
+  readonly added: readonly { readonly account: AccountId; readonly device: DeviceId }[];
+  readonly removed: readonly DeviceId[];
+}
+
+/** Lane: the group's proposal lane, not compared. A member of `epoch` could not process the commit that ended it. */
+export interface CommitReported extends Requested {
+  readonly type: 'commit-reported';
+  readonly group: Uint8Array;
+  readonly epoch: number;
+  /** Of the commit: its position, and SHA-256 of its MLSMessage. */
+  readonly position: number;
+  readonly commit: Uint8Array;
+  readonly committer: { readonly account: AccountId; readonly device: DeviceId };
+  readonly reason: 'cannot-process';
+  readonly code: string;
+}
+
 /** `[id, epoch, PrivateMessage]`; a tuple because there are hundreds in one event. */
 export type SentMessage = readonly [id: ClientId, epoch: number, message: Uint8Array];
 
@@ -104,15 +156,24 @@ export interface LogStarted extends EventBase {
   readonly type: 'log-started';
   readonly incarnation: string;
   readonly domain: string;
+  /**
+   * Placement rule: how many epochs before the current one a message may be from. The log's first event decides for the
+   * whole log; where it says nothing it is 5.
+   */
+  readonly pastEpochs?: number;
 }
 
 export type LogEvent =
   | AccountRegistered
+  | AccountChanged
   | KeyPackagesPublished
   | KeyPackagesClaimed
   | GroupCreated
   | CommitAccepted
   | ProposalReceived
+  | OpaqueGroupCreated
+  | OpaqueCommitAccepted
+  | CommitReported
   | MessagesSent
   | LogStarted;
 

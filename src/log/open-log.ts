@@ -1,10 +1,11 @@
+import { DEFAULT_LIMITS } from '../wire/limits.ts';
 import { type AppendRequest, type AppendResult, appendEvent } from './append.ts';
 import { appendDecided, type DecidedResult, type DecideOptions } from './append-decided.ts';
 import { type ConnectionState, type LogConnection, openConnection } from './connection.ts';
 import { LogError } from './errors.ts';
 import type { MessageBatch } from './events.ts';
 import { createGroupCommit, type GroupCommitOptions, type SubmittedBatch } from './group-commit.ts';
-import { type Incarnation, readIncarnation, startIncarnation } from './incarnation.ts';
+import { type Incarnation, readIncarnation, readPastEpochs, startIncarnation } from './incarnation.ts';
 import { type NatsServer, openNatsServer } from './nats-server/child.ts';
 import { findNatsServer } from './nats-server/find.ts';
 import { isAtLeast, type NatsServerBinary, SYNC_ALWAYS_SINCE } from './nats-server/version.ts';
@@ -35,6 +36,8 @@ export interface OpenLogOptions {
   readonly domain: string;
   /** Whether nothing was ever derived from a log. A missing or empty log is started only then. */
   readonly tablesEmpty: boolean;
+  /** Placement rule of a log that has to be started, see `LogStarted`; one that is there keeps its own. */
+  readonly pastEpochs?: number;
   /** For a stream that has to be made; 1 unless said otherwise. */
   readonly replicas?: number;
   /** Shard of the application lane that this node's messages go to. */
@@ -63,6 +66,8 @@ export interface LogDescription {
 
 /** The event log. Every append settles after the log has acknowledged it, and with what `describe` says of durability. */
 export interface Log extends AsyncDisposable {
+  /** How many epochs before the current one a message may be from, as the log's first event says. */
+  readonly pastEpochs: number;
   readonly state: ConnectionState;
   /** Called at every change of `state`; returns what ends the subscription. */
   onState(listener: (state: ConnectionState) => void): () => void;
@@ -134,7 +139,8 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
       tablesEmpty: options.tablesEmpty,
     });
     const incarnation = await ensureStarted(connection, publisher, options, state);
-    const log = createLog(options, server, connection, publisher, incarnation, closeAll);
+    const pastEpochs = await readPastEpochs(connection);
+    const log = createLog({ ...options, pastEpochs }, server, connection, publisher, incarnation, closeAll);
     opened.push(log.stopTaking);
     return log.api;
   } catch (error) {
@@ -155,7 +161,8 @@ async function ensureStarted(
     if (state.lastSequence > 0) {
       throw new LogError('log-unsafe', `the stream ${STREAM_NAME} holds messages, but it is not a log of mlsd`);
     }
-    incarnation = await startIncarnation(connection, publisher, options.domain, 0);
+    const { domain, pastEpochs = DEFAULT_LIMITS.pastEpochs } = options;
+    incarnation = await startIncarnation(connection, publisher, domain, 0, pastEpochs);
   }
   if (incarnation.domain !== options.domain) {
     throw new LogError('domain-mismatch', `the log belongs to ${incarnation.domain}, not to ${options.domain}`);
@@ -164,7 +171,7 @@ async function ensureStarted(
 }
 
 function createLog(
-  options: OpenLogOptions,
+  options: OpenLogOptions & { readonly pastEpochs: number },
   server: NatsServer | undefined,
   connection: LogConnection,
   publisher: Publisher,
@@ -196,6 +203,7 @@ function createLog(
     return closing;
   };
   const api: Log = {
+    pastEpochs: options.pastEpochs,
     get state() {
       return connection.state;
     },

@@ -14,6 +14,8 @@ export interface PublishRequest {
   readonly bytes: Uint8Array;
   /** The subject's last sequence has to be this one; 0 for none. Left out: whatever it is. */
   readonly expected?: number | undefined;
+  /** The whole stream's last sequence has to be this one. */
+  readonly expectedOfStream?: number;
 }
 
 export interface Publisher {
@@ -29,6 +31,7 @@ export interface Publisher {
 }
 
 const EXPECTED_SEQUENCE_HEADER = 'Nats-Expected-Last-Subject-Sequence';
+const EXPECTED_OF_STREAM_HEADER = 'Nats-Expected-Last-Sequence';
 const ANSWER_TIMEOUT_MS = 5_000;
 const SWEEP_INTERVAL_MS = 250;
 const IN_FLIGHT_MAX = 4_096;
@@ -111,6 +114,9 @@ export function createPublisher(connection: LogConnection, answerTimeoutMs = ANS
       const sent = headers();
       sent.append(MESSAGE_ID_HEADER, request.eventId);
       if (request.expected !== undefined) sent.append(EXPECTED_SEQUENCE_HEADER, String(request.expected));
+      if (request.expectedOfStream !== undefined) {
+        sent.append(EXPECTED_OF_STREAM_HEADER, String(request.expectedOfStream));
+      }
       try {
         nats.publish(request.subject, request.bytes, { reply: `${inbox}.${token}`, headers: sent });
       } catch (cause) {

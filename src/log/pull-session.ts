@@ -5,6 +5,8 @@ import { STREAM_NAME } from './subjects.ts';
 export interface PulledMessage {
   readonly sequence: number;
   readonly bytes: Uint8Array;
+  /** As it was delivered: for readers that want its subject, headers and time as well. */
+  readonly message: Msg;
 }
 
 /** One consumer of the stream, for as long as it and the connection last. */
@@ -35,6 +37,8 @@ const INACTIVE_NS = 30_000 * NS_PER_MS;
 const ACK_PREFIX = '$JS.ACK.';
 const SHORT_FORM_DOTS = 8;
 const LONG_FORM_DOTS = 10;
+/** The consumer's own sequence stands between. */
+const TIME_AFTER_SEQUENCE = 2;
 /** Ends of requests that say nothing is wrong: expired, or no more room in it. */
 const REQUEST_TIMEOUT = 408;
 const REQUEST_ENDED = 409;
@@ -98,7 +102,7 @@ export async function openPullSession(
     const { data } = message;
     // A plain Uint8Array: views of it are made several times faster than those of node's Buffer.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    buffer.push({ sequence: streamSequence(message.reply ?? ''), bytes });
+    buffer.push({ sequence: streamSequence(message.reply ?? ''), bytes, message });
     bufferedBytes += bytes.length;
     notify();
   };
@@ -163,11 +167,22 @@ async function createConsumer(connection: LogConnection, firstSequence: number):
  * event stands there, so that the reader sees a gap.
  */
 export function streamSequence(reply: string): number {
-  if (!reply.startsWith(ACK_PREFIX)) return 0;
+  const sequence = Number(replyToken(reply, 0));
+  return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0;
+}
+
+/** When the server stored a delivered message, milliseconds since 1970; from the same reply subject. 0 for any other. */
+export function storedAtMs(reply: string): number {
+  const nanoseconds = replyToken(reply, TIME_AFTER_SEQUENCE);
+  return /^\d{7,20}$/.test(nanoseconds) ? Number(nanoseconds.slice(0, -6)) : 0;
+}
+
+/** The token this far behind the sequence; empty in a subject of another form. */
+function replyToken(reply: string, behind: number): string {
+  if (!reply.startsWith(ACK_PREFIX)) return '';
   const dots: number[] = [];
   for (let at = reply.indexOf('.'); at >= 0; at = reply.indexOf('.', at + 1)) dots.push(at);
-  if (dots.length < SHORT_FORM_DOTS) return 0;
-  const token = dots.length >= LONG_FORM_DOTS ? 7 : 5;
-  const sequence = Number(reply.slice(dots[token - 1]! + 1, dots[token]!));
-  return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0;
+  if (dots.length < SHORT_FORM_DOTS) return '';
+  const token = (dots.length >= LONG_FORM_DOTS ? 7 : 5) + behind;
+  return reply.slice(dots[token - 1]! + 1, dots[token]!);
 }

@@ -27,7 +27,8 @@ const REPLICATED_SINCE: readonly ServerVersion[] = [
   { major: 2, minor: 15, patch: 1 },
 ];
 
-interface StreamInfo {
+/** What the server says of the stream, as far as it matters here. */
+export interface StreamInfo {
   readonly config: {
     readonly subjects?: readonly string[];
     readonly retention: string;
@@ -41,8 +42,17 @@ interface StreamInfo {
     readonly mirror?: unknown;
     readonly sources?: unknown;
     readonly subject_transform?: unknown;
+    readonly duplicate_window?: number;
   };
-  readonly state: { readonly first_seq: number; readonly last_seq: number };
+  readonly state: {
+    readonly first_seq: number;
+    readonly last_seq: number;
+    readonly messages: number;
+    readonly bytes: number;
+    readonly num_deleted?: number;
+  };
+  /** The server's clock (RFC 3339); servers before 2.10 leave it out. */
+  readonly ts?: string;
 }
 
 /**
@@ -58,7 +68,17 @@ export async function ensureStream(connection: LogConnection, options: EnsureStr
     throw new LogError('log-missing', `there is no stream ${STREAM_NAME}, but the tables hold what was read from one`);
   }
   checkReplicas(connection, options.replicas);
-  const made = await connection.api<StreamInfo>(`STREAM.CREATE.${STREAM_NAME}`, {
+  const made = await connection.api<StreamInfo>(`STREAM.CREATE.${STREAM_NAME}`, streamConfig(options.replicas));
+  if (!made.ok && made.failure.errCode !== STREAM_NAME_IN_USE) throw failureError('make the stream', made.failure);
+  // Servers drop what they do not know without a word: what counts is what the stream says of itself.
+  const now = await streamInfo(connection);
+  if (now === undefined) throw new LogError('unavailable', 'the stream that was just made is not there');
+  return checked(connection, now);
+}
+
+/** The stream as it has to be set up. */
+export function streamConfig(replicas: number, duplicateWindowNs = DUPLICATE_WINDOW_NS) {
+  return {
     name: STREAM_NAME,
     description: 'the event log of mlsd',
     subjects: [STREAM_SUBJECTS],
@@ -71,16 +91,11 @@ export async function ensureStream(connection: LogConnection, options: EnsureStr
     max_age: 0,
     max_msgs_per_subject: -1,
     max_msg_size: -1,
-    num_replicas: options.replicas,
-    duplicate_window: DUPLICATE_WINDOW_NS,
+    num_replicas: replicas,
+    duplicate_window: duplicateWindowNs,
     allow_direct: true,
     deny_delete: true,
-  });
-  if (!made.ok && made.failure.errCode !== STREAM_NAME_IN_USE) throw failureError('make the stream', made.failure);
-  // Servers drop what they do not know without a word: what counts is what the stream says of itself.
-  const now = await streamInfo(connection);
-  if (now === undefined) throw new LogError('unavailable', 'the stream that was just made is not there');
-  return checked(connection, now);
+  };
 }
 
 /** @throws LogError `log-missing`, `unavailable`, `rejected`. */
@@ -90,7 +105,8 @@ export async function readStreamState(connection: LogConnection): Promise<Stream
   return stateOf(info);
 }
 
-async function streamInfo(connection: LogConnection): Promise<StreamInfo | undefined> {
+/** `undefined` when there is no stream. @throws LogError `unavailable`, `rejected`. */
+export async function streamInfo(connection: LogConnection): Promise<StreamInfo | undefined> {
   const answer: ApiAnswer<StreamInfo> = await connection.api(`STREAM.INFO.${STREAM_NAME}`);
   if (answer.ok) return answer.value;
   if (answer.failure.errCode === STREAM_NOT_FOUND) return undefined;
@@ -105,9 +121,9 @@ function stateOf(info: StreamInfo): StreamState {
   };
 }
 
-function checked(connection: LogConnection, info: StreamInfo): StreamState {
-  const { config } = info;
-  const unsafe = [
+/** Why a stream cannot be the log; nothing when it can. */
+export function unsafeReasons({ config }: StreamInfo): readonly string[] {
+  return [
     config.storage !== 'file' && 'it is not stored in files',
     config.retention !== 'limits' && 'it forgets what was read',
     (config.max_age > 0 || config.max_msgs > 0 || config.max_bytes > 0) && 'it has a limit of age, count or size',
@@ -117,10 +133,14 @@ function checked(connection: LogConnection, info: StreamInfo): StreamState {
     (config.mirror !== undefined || config.sources !== undefined) && 'it is fed by another stream',
     config.subject_transform !== undefined && 'it renames subjects',
   ].filter((reason) => reason !== false);
+}
+
+function checked(connection: LogConnection, info: StreamInfo): StreamState {
+  const unsafe = unsafeReasons(info);
   if (unsafe.length > 0) {
     throw new LogError('log-unsafe', `the stream ${STREAM_NAME} cannot be the log: ${unsafe.join(', ')}`);
   }
-  checkReplicas(connection, config.num_replicas);
+  checkReplicas(connection, info.config.num_replicas);
   return stateOf(info);
 }
 

@@ -15,6 +15,8 @@ export interface GroupRoles {
   readonly invite: 'admins' | 'members';
   /** `open`: anybody of the domain may join by external commit. */
   readonly join: 'invite' | 'open';
+  /** Present for a group that keeps its handshakes private; fixed when the group is made. */
+  readonly handshakes?: 'private';
 }
 
 /**
@@ -23,7 +25,8 @@ export interface GroupRoles {
  * @throws RangeError when there is no administrator, a duplicate, or something that is not an account id.
  */
 export function encodeRoles(roles: GroupRoles): Uint8Array {
-  const bytes = encodeCbor({ admins: [...roles.admins].sort(), invite: roles.invite, join: roles.join });
+  const { invite, join, handshakes } = roles;
+  const bytes = encodeCbor({ admins: [...roles.admins].sort(), invite, join, handshakes });
   if (decodeRoles(bytes) === undefined) throw new RangeError('not valid group roles');
   return bytes;
 }
@@ -47,12 +50,13 @@ export function isAdmin(roles: GroupRoles, accountId: string): boolean {
 
 function asRoles(value: unknown): GroupRoles | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  const { admins, invite, join, ...rest } = value as Record<string, unknown>;
+  const { admins, invite, join, handshakes, ...rest } = value as Record<string, unknown>;
   if (Object.keys(rest).length > 0 || !Array.isArray(admins)) return undefined;
   if (admins.length === 0 || admins.length > ADMINS_MAX) return undefined;
   if (!admins.every((id): id is string => typeof id === 'string' && isShortId(id))) return undefined;
   if (admins.some((id, i) => i > 0 && id <= admins[i - 1]!)) return undefined;
   if (invite !== 'admins' && invite !== 'members') return undefined;
   if (join !== 'invite' && join !== 'open') return undefined;
-  return { admins, invite, join };
+  if (handshakes === undefined) return { admins, invite, join };
+  return handshakes === 'private' ? { admins, invite, join, handshakes } : undefined;
 }

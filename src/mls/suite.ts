@@ -5,7 +5,22 @@ import { MlsError } from './errors.ts';
  * The cryptography of one cipher suite. Every operation of this folder takes one as its first argument, so that the
  * same code runs over node:crypto here and over WebCrypto in a browser.
  */
-export type Suite = CiphersuiteImpl;
+export interface Suite extends CiphersuiteImpl {
+  /** Absent where the platform only has promises; then messages are opened the library's way. */
+  readonly direct?: DirectCrypto;
+}
+
+/** What opening an application message needs, without a promise in between. */
+export interface DirectCrypto {
+  readonly keyBytes: number;
+  readonly nonceBytes: number;
+  readonly hashBytes: number;
+  /** HKDF-Expand (RFC 5869 §2.3) for at most one block. */
+  expand(secret: Uint8Array, info: Uint8Array, length: number): Uint8Array;
+  /** @throws when the tag is wrong. */
+  open(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+}
 
 /** MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519, the suite of RFC 9420 that everybody implements (§17.1). */
 export const BASE_SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519';

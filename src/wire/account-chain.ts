@@ -20,7 +20,7 @@ export interface SignedStatement {
   readonly statement: Uint8Array;
   /** Ed25519 by the device (or recovery key) that `by` names, over {@link statementToSign}. */
   readonly signature: Uint8Array;
-  /** `add-device`: the new device's consent, over {@link offerToSign}. */
+  /** `add-device`: the new device's consent to be of this account, over {@link offerToSign}. */
   readonly countersignature?: Uint8Array;
 }
 
@@ -70,7 +70,10 @@ export interface ChainCrypto {
 export type ChainStep = { ok: true; chain: AccountChain } | { ok: false; reason: string };
 
 const OFFER_CONTEXT = toUtf8('mlsd device offer v1\0');
+/** In the life of an account, revoked ones included. */
 export const DEVICES_MAX = 32;
+/** A chain with this many statements takes no rename any more: only what devices need, which is bounded by their number. */
+export const RENAMES_UNTIL_LENGTH = 512;
 const HASH_BYTES = 32;
 
 const chained = {
@@ -91,9 +94,12 @@ export function encodeStatement(statement: AccountStatement): Uint8Array {
   return encodeCbor(statement);
 }
 
-/** What a new device signs to agree to its addition. */
-export function offerToSign(statement: Uint8Array): Uint8Array {
-  return concatBytes(OFFER_CONTEXT, statement);
+/**
+ * What a new device signs to agree to its addition: the account it is to belong to and all that is said of it, so
+ * that nobody can put it into another account or under another label.
+ */
+export function offerToSign(account: AccountId, device: RegistrationStatement['device']): Uint8Array {
+  return concatBytes(OFFER_CONTEXT, encodeCbor({ v: 1, account, device }));
 }
 
 /** Parses a statement that is not the first; strict. */
@@ -130,56 +136,54 @@ export async function applyStatement(
   signed: SignedStatement,
   crypto: ChainCrypto,
 ): Promise<ChainStep> {
-  return chain === undefined ? register(signed, crypto) : extend(chain, signed, crypto);
+  const followed =
+    chain === undefined
+      ? beginChain(signed.statement, crypto.sha256)
+      : followChain(chain, signed.statement, crypto.sha256);
+  if (!followed.ok) return followed;
+  for (const { by, message, signature, reason } of signaturesOf(chain, signed)) {
+    if (signature === undefined || !(await crypto.verify(by, message, signature))) return bad(reason);
+  }
+  return followed;
 }
 
-async function register(signed: SignedStatement, crypto: ChainCrypto): Promise<ChainStep> {
-  const parsed = parseRegistration(signed.statement);
+/** The chain that a registration begins, by its rules alone: for a reducer, whose signatures were verified before. */
+export function beginChain(statement: Uint8Array, sha256: Sha256): ChainStep {
+  const parsed = parseRegistration(statement);
   if (!parsed.ok) return parsed;
   const { domain, name, device, recoveryKey } = parsed.statement;
-  if (!(await crypto.verify(device.key, statementToSign(signed.statement), signed.signature)))
-    return bad('the signature is not by the device key');
-  const first = { id: deviceIdOf(device.key, crypto.sha256), ...device, revoked: false };
   return {
     ok: true,
     chain: {
-      id: accountIdOf(signed.statement, crypto.sha256),
+      id: accountIdOf(statement, sha256),
       domain,
       name,
-      devices: [first],
+      devices: [{ id: deviceIdOf(device.key, sha256), ...device, revoked: false }],
       ...(recoveryKey === undefined ? {} : { recoveryKey }),
-      head: crypto.sha256(signed.statement),
+      head: sha256(statement),
       length: 1,
     },
   };
 }
 
-async function extend(chain: AccountChain, signed: SignedStatement, crypto: ChainCrypto): Promise<ChainStep> {
-  const parsed = parseLaterStatement(signed.statement);
+/** The chain after a later statement, by its rules alone: for a reducer, whose signatures were verified before. */
+export function followChain(chain: AccountChain, bytes: Uint8Array, sha256: Sha256): ChainStep {
+  const parsed = parseLaterStatement(bytes);
   if (!parsed.ok) return parsed;
   const { statement } = parsed;
   if (statement.account !== chain.id) return bad('it is about another account');
   if (!equalBytes(statement.previous, chain.head)) return bad('it does not follow the statement before');
-  const signer = statement.by === 'recovery' ? chain.recoveryKey : activeDevice(chain, statement.by)?.key;
-  if (signer === undefined) return bad('it is signed by no valid device of the account');
-  if (!(await crypto.verify(signer, statementToSign(signed.statement), signed.signature)))
-    return bad('the signature does not verify');
-  const next = { ...chain, head: crypto.sha256(signed.statement), length: chain.length + 1 };
+  if (signerOf(chain, statement.by) === undefined) return bad('it is signed by no valid device of the account');
+  const next = { ...chain, head: sha256(bytes), length: chain.length + 1 };
   switch (statement.type) {
     case 'rename':
       if (statement.by === 'recovery') return bad('a recovery key only adds and revokes devices');
+      if (chain.length >= RENAMES_UNTIL_LENGTH) return bad('the account was renamed too often');
       return { ok: true, chain: { ...next, name: statement.name } };
     case 'add-device': {
-      const id = deviceIdOf(statement.device.key, crypto.sha256);
+      const id = deviceIdOf(statement.device.key, sha256);
       if (chain.devices.some((device) => device.id === id)) return bad('the device was added before');
       if (chain.devices.length >= DEVICES_MAX) return bad(`an account has at most ${DEVICES_MAX} devices in its life`);
-      const consent = signed.countersignature;
-      if (
-        consent === undefined ||
-        !(await crypto.verify(statement.device.key, offerToSign(signed.statement), consent))
-      ) {
-        return bad('the new device has not countersigned');
-      }
       return { ok: true, chain: { ...next, devices: [...chain.devices, { id, ...statement.device, revoked: false }] } };
     }
     case 'revoke-device': {
@@ -194,10 +198,46 @@ async function extend(chain: AccountChain, signed: SignedStatement, crypto: Chai
   }
 }
 
+interface NeededSignature {
+  readonly by: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array | undefined;
+  readonly reason: string;
+}
+
+/** Whose signatures a statement needs that the rules let pass. */
+function signaturesOf(chain: AccountChain | undefined, signed: SignedStatement): readonly NeededSignature[] {
+  const message = statementToSign(signed.statement);
+  const { signature } = signed;
+  if (chain === undefined) {
+    const parsed = parseRegistration(signed.statement);
+    if (!parsed.ok) return [];
+    return [{ by: parsed.statement.device.key, message, signature, reason: 'the signature is not by the device key' }];
+  }
+  const parsed = parseLaterStatement(signed.statement);
+  const by = parsed.ok ? signerOf(chain, parsed.statement.by) : undefined;
+  if (!parsed.ok || by === undefined) return [];
+  const needed: NeededSignature[] = [{ by, message, signature, reason: 'the signature does not verify' }];
+  if (parsed.statement.type === 'add-device') {
+    const { device } = parsed.statement;
+    needed.push({
+      by: device.key,
+      message: offerToSign(chain.id, device),
+      signature: signed.countersignature,
+      reason: 'the new device has not countersigned',
+    });
+  }
+  return needed;
+}
+
+function signerOf(chain: AccountChain, by: DeviceId | 'recovery'): Uint8Array | undefined {
+  return by === 'recovery' ? chain.recoveryKey : activeDevice(chain, by)?.key;
+}
+
 function activeDevice(chain: AccountChain, id: DeviceId): ChainDevice | undefined {
   return chain.devices.find((device) => device.id === id && !device.revoked);
 }
 
-function bad(reason: string): ChainStep {
+function bad(reason: string): { ok: false; reason: string } {
   return { ok: false, reason };
 }

@@ -73,6 +73,25 @@ export function toBase32(bytes: Uint8Array): string {
   return text;
 }
 
+/** `undefined` for other characters, and for an ending that {@link toBase32} never writes. */
+export function fromBase32(text: string): Uint8Array | undefined {
+  const bytes: number[] = [];
+  let buffer = 0;
+  let bits = 0;
+  for (const character of text) {
+    const value = BASE32.indexOf(character);
+    if (value < 0) return undefined;
+    buffer = (buffer << 5) | value;
+    bits += 5;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes.push((buffer >> bits) & 255);
+    }
+    buffer &= (1 << bits) - 1;
+  }
+  return bits < 5 && buffer === 0 ? Uint8Array.from(bytes) : undefined;
+}
+
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
 

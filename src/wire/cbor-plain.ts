@@ -21,22 +21,34 @@ const TWO_32 = 0x1_0000_0000;
 /** Deeper values are for the general library, which says where it ends. */
 const DEPTH_MAX = 32;
 const INSERTION_SORT_MAX = 32;
+/** Longer than any id. */
+const TEXT_PART_CHARACTERS = 64;
 const SCRATCH_BYTES = 64 * 1024;
 const SCRATCH_KEPT_BYTES = 4 * 1024 * 1024;
 
-/** One item that fills the bytes, with shortest heads and no repeated key; byte strings are copies. Anything else is {@link NOT_PLAIN}. */
-export function decodePlain(bytes: Uint8Array): unknown {
-  const reader = new Reader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+/**
+ * One item that fills the bytes, with shortest heads and no repeated key. Byte strings are copies, or views of `bytes` when
+ * those are shared. Anything else is {@link NOT_PLAIN}.
+ */
+export function decodePlain(bytes: Uint8Array, shared: boolean): unknown {
+  const reader = new Reader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), shared);
   const value = reader.item(0);
   return reader.at === bytes.length ? value : NOT_PLAIN;
 }
 
+/** Characters of the text that is being read, an array for each length. */
+const codes: readonly number[][] = Array.from({ length: TEXT_PART_CHARACTERS + 1 }, (_, length) =>
+  new Array<number>(length).fill(0),
+);
+
 class Reader {
   at = 0;
   readonly #bytes: Uint8Array;
+  readonly #shared: boolean;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, shared: boolean) {
     this.#bytes = bytes;
+    this.#shared = shared;
   }
 
   item(depth: number): unknown {
@@ -83,31 +95,26 @@ class Reader {
   #byteString(length: number): Uint8Array {
     const start = this.at;
     this.at = start + length;
-    return this.#bytes.slice(start, this.at);
+    return this.#shared ? this.#bytes.subarray(start, this.at) : this.#bytes.slice(start, this.at);
   }
 
   #text(length: number): unknown {
     const bytes = this.#bytes;
     const end = this.at + length;
     let bits = 0;
-    for (let i = this.at; i < end; i += 1) bits |= bytes[i]!;
-    if (bits > 0x7f) return NOT_PLAIN;
     let text = '';
-    let i = this.at;
-    // eight at a time: a text put together from single characters costs three times as much
-    for (; i + 8 <= end; i += 8) {
-      text += String.fromCharCode(
-        bytes[i]!,
-        bytes[i + 1]!,
-        bytes[i + 2]!,
-        bytes[i + 3]!,
-        bytes[i + 4]!,
-        bytes[i + 5]!,
-        bytes[i + 6]!,
-        bytes[i + 7]!,
-      );
+    for (let start = this.at; start < end; start += TEXT_PART_CHARACTERS) {
+      const part = Math.min(TEXT_PART_CHARACTERS, end - start);
+      const own = codes[part]!;
+      for (let i = 0; i < part; i += 1) {
+        const code = bytes[start + i]!;
+        bits |= code;
+        own[i] = code;
+      }
+      // in one call: a text put together from pieces is made one when it is first looked at, at four times the cost
+      text += String.fromCharCode.apply(null, own);
     }
-    for (; i < end; i += 1) text += String.fromCharCode(bytes[i]!);
+    if (bits > 0x7f) return NOT_PLAIN;
     this.at = end;
     return text;
   }

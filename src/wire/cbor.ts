@@ -15,8 +15,20 @@ export function encodeCbor(value: unknown): Uint8Array {
 
 /** Strict: one item, nothing after it, no indefinite lengths, no `undefined`, no NaN, no tags. @throws SyntaxError */
 export function decodeCbor(bytes: Uint8Array): unknown {
-  const plain = decodePlain(bytes);
-  if (plain !== NOT_PLAIN) return plain;
+  const plain = decodePlain(bytes, false);
+  return plain === NOT_PLAIN ? decodeStrictly(bytes) : plain;
+}
+
+/**
+ * As {@link decodeCbor}, but byte strings may share memory with `bytes`: for what is passed on at once. Whoever keeps one
+ * keeps all of `bytes` in memory, and must not change it.
+ */
+export function decodeCborShared(bytes: Uint8Array): unknown {
+  const plain = decodePlain(bytes, true);
+  return plain === NOT_PLAIN ? decodeStrictly(bytes) : plain;
+}
+
+function decodeStrictly(bytes: Uint8Array): unknown {
   try {
     return decode(bytes, {
       allowIndefinite: false,

@@ -32,8 +32,10 @@ export interface SignatureParameters {
 const COVERED = '"@method" "@authority" "@path" "@query"';
 const INPUT =
   /^sig1=(\("@method" "@authority" "@path" "@query"( "content-digest")?\);created=(\d{1,12});nonce="([A-Za-z0-9_-]{16,64})";keyid="([A-Za-z0-9_.-]{16,512})";alg="(ed25519|hmac-sha256)";tag="mlsd")$/;
-const SIGNATURE = /^sig1=:([A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==):$/;
-const DIGEST = /^sha-256=:([A-Za-z0-9+/]{43}=):$/;
+const SIGNATURES: Readonly<Record<SignatureAlgorithm, RegExp>> = {
+  ed25519: /^sig1=:([A-Za-z0-9+/]{86}==):$/,
+  'hmac-sha256': /^sig1=:([A-Za-z0-9+/]{43}=):$/,
+};
 
 /** The value of `@signature-params`, and after `sig1=` that of the `Signature-Input` header. */
 export function signatureParams(parameters: SignatureParameters, hasBody: boolean): string {
@@ -42,12 +44,15 @@ export function signatureParams(parameters: SignatureParameters, hasBody: boolea
   return `(${covered});created=${created};nonce="${nonce}";keyid="${keyid}";alg="${alg}";tag="${SIGNATURE_TAG}"`;
 }
 
+/** What is signed, in UTF-8 (RFC 9421 §2.5). */
+export function signatureBaseText(request: SignedRequest, params: string): string {
+  const digest = request.contentDigest === undefined ? '' : `"content-digest": ${request.contentDigest}\n`;
+  return `"@method": ${request.method}\n"@authority": ${request.authority}\n"@path": ${request.path}\n"@query": ${request.query}\n${digest}"@signature-params": ${params}`;
+}
+
 /** The bytes that are signed (RFC 9421 §2.5). */
 export function signatureBase(request: SignedRequest, params: string): Uint8Array {
-  const digest = request.contentDigest === undefined ? '' : `"content-digest": ${request.contentDigest}\n`;
-  return toUtf8(
-    `"@method": ${request.method}\n"@authority": ${request.authority}\n"@path": ${request.path}\n"@query": ${request.query}\n${digest}"@signature-params": ${params}`,
-  );
+  return toUtf8(signatureBaseText(request, params));
 }
 
 export interface ParsedSignature {
@@ -55,16 +60,19 @@ export interface ParsedSignature {
   /** As received, for the signature base. */
   readonly params: string;
   readonly coversBody: boolean;
+  /** 64 bytes of Ed25519, or 32 of HMAC-SHA256. */
   readonly signature: Uint8Array;
 }
 
 /** `undefined` for every form but the one this profile has. */
 export function parseSignature(signatureInput: string, signature: string): ParsedSignature | undefined {
   const input = INPUT.exec(signatureInput);
-  const bytes = fromBase64(SIGNATURE.exec(signature)?.[1] ?? '');
-  if (input === null || bytes === undefined || bytes.length === 0) return undefined;
+  if (input === null) return undefined;
+  const alg = input[6] as SignatureAlgorithm;
+  const bytes = fromBase64(SIGNATURES[alg].exec(signature)?.[1] ?? '');
+  if (bytes === undefined || bytes.length === 0) return undefined;
   return {
-    parameters: { created: Number(input[3]), nonce: input[4]!, keyid: input[5]!, alg: input[6] as SignatureAlgorithm },
+    parameters: { created: Number(input[3]), nonce: input[4]!, keyid: input[5]!, alg },
     params: input[1]!,
     coversBody: input[2] !== undefined,
     signature: bytes,
@@ -74,12 +82,6 @@ export function parseSignature(signatureInput: string, signature: string): Parse
 /** `Content-Digest` of a body (RFC 9530, sha-256 alone). */
 export function contentDigest(body: Uint8Array, sha256: Sha256): string {
   return `sha-256=:${toBase64(sha256(body))}:`;
-}
-
-/** The digest inside a `Content-Digest` header, `undefined` unless it is just one sha-256. */
-export function parseContentDigest(header: string): Uint8Array | undefined {
-  const match = DIGEST.exec(header);
-  return match === null ? undefined : fromBase64(match[1]!);
 }
 
 /** Headers of a signed request. `sign` gives the raw signature (64 bytes of Ed25519, or 32 of HMAC-SHA256). */

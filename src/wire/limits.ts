@@ -10,13 +10,26 @@ export interface Limits {
   readonly keyPackagesPerRequest: number;
   readonly keyPackageMaxLifetimeMs: number;
   readonly claimAccountsPerRequest: number;
+  /** Claims that one device may make, and that may be made on one account by all. */
+  readonly claimsPerMinute: number;
   /** How many epochs before the current one an application message may be from. */
   readonly pastEpochs: number;
+  /** Live streams and waiting long polls of one device, and of one network address. */
   readonly streamsPerDevice: number;
+  readonly streamsPerAddress: number;
   readonly waitMaxMs: number;
   readonly clockWindowMs: number;
+  /** How long a session is good for. */
+  readonly sessionTtlMs: number;
   readonly requestsPerSecond: number;
   readonly requestsBurst: number;
+  /** Renames, added and revoked devices of one account. */
+  readonly accountChangesPerHour: number;
+  /** Registrations that one network address may try. */
+  readonly registrationsPerMinute: number;
+  /** Ed25519 signatures of one network address that may turn out wrong, a second and at once; after that none is checked. */
+  readonly failuresPerSecond: number;
+  readonly failuresBurst: number;
 }
 
 const MIB = 1024 * 1024;
@@ -33,10 +46,17 @@ export const DEFAULT_LIMITS: Limits = {
   keyPackagesPerRequest: 100,
   keyPackageMaxLifetimeMs: 90 * DAY_MS,
   claimAccountsPerRequest: 100,
+  claimsPerMinute: 60,
   pastEpochs: 5,
   streamsPerDevice: 4,
+  streamsPerAddress: 1000,
   waitMaxMs: 60_000,
   clockWindowMs: 60_000,
+  sessionTtlMs: 15 * 60 * 1000,
   requestsPerSecond: 200,
   requestsBurst: 400,
+  accountChangesPerHour: 60,
+  registrationsPerMinute: 600,
+  failuresPerSecond: 20,
+  failuresBurst: 200,
 };

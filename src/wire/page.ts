@@ -1,6 +1,7 @@
 import { concatBytes } from './bytes.ts';
 import { CBOR_ARRAY, cborHead, decodeCbor, encodeCbor } from './cbor.ts';
 import { CURSOR_BLOCK_BYTES } from './cursor.ts';
+import { isGroupIdBytes } from './entry-shapes.ts';
 import type { Cursor, Position } from './ids.ts';
 
 /** A group's head after one of its positions. */
@@ -31,6 +32,8 @@ export type StreamItem =
   /** The server ends the stream; `resumable` says whether the cursor is good for another one. */
   | { readonly type: 'closing'; readonly reason: string; readonly resumable: boolean };
 
+/** Wider than any cursor of today, and harmless wherever a cursor is put. */
+const CURSOR_FORM = /^[A-Za-z0-9_-]{1,128}$/;
 const PAGE_HEAD = Uint8Array.of(0xa5);
 const STREAM_PAGE_HEAD = concatBytes(Uint8Array.of(0xa6), encodeCbor('type'), encodeCbor('page'));
 const KEY_HEADS = encodeCbor('heads');
@@ -82,7 +85,8 @@ export function asStreamItem(value: unknown): StreamItem {
     case 'heartbeat':
       return { type: 'heartbeat' };
     case 'closing':
-      return { type: 'closing', reason: String(value['reason']), resumable: value['resumable'] === true };
+      if (typeof value['reason'] !== 'string') throw new SyntaxError('not a stream item: reason');
+      return { type: 'closing', reason: value['reason'], resumable: value['resumable'] === true };
     default:
       throw new SyntaxError('not a stream item of a known type');
   }
@@ -102,14 +106,14 @@ function asPage(value: unknown): Page {
 }
 
 function asCursor(value: unknown): Cursor {
-  if (typeof value !== 'string' || value.length === 0) throw new SyntaxError('not a page: cursor');
+  if (typeof value !== 'string' || !CURSOR_FORM.test(value)) throw new SyntaxError('not a page: cursor');
   return value as Cursor;
 }
 
 function isHead(value: unknown): value is Head {
   return (
     isRecord(value) &&
-    value['group'] instanceof Uint8Array &&
+    isGroupIdBytes(value['group']) &&
     Number.isSafeInteger(value['position']) &&
     value['hash'] instanceof Uint8Array
   );

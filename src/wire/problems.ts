@@ -6,6 +6,7 @@ export const PROBLEMS = {
   'not-found': { status: 404, title: 'There is no such thing, or the caller may not know of it' },
   'name-taken': { status: 409, title: 'Somebody else holds this name' },
   'already-exists': { status: 409, title: 'This was made before' },
+  'account-conflict': { status: 409, title: 'The history of the account has gone on' },
   'epoch-conflict': { status: 409, title: 'The group has moved to another epoch' },
   'idempotency-conflict': { status: 409, title: 'This idempotency key was used for another request' },
   'cursor-expired': { status: 410, title: 'The log before this cursor is no longer kept' },
@@ -27,6 +28,7 @@ export type AuthReason =
   | 'missing'
   | 'malformed'
   | 'unknown-key'
+  | 'revoked'
   | 'bad-signature'
   | 'bad-digest'
   | 'stale'

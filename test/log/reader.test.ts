@@ -270,6 +270,23 @@ describe('opening', () => {
     await Promise.all(logs.map((log) => log.close()));
   });
 
+  test('gives what the first event says of old messages, whatever a node would have it be, in any incarnation', async () => {
+    await using server = await openManualServer();
+    const open = (pastEpochs?: number): Promise<Log> =>
+      openLog({
+        place: server.place,
+        domain: TEST_DOMAIN,
+        tablesEmpty: true,
+        ...(pastEpochs === undefined ? {} : { pastEpochs }),
+      });
+    await using first = await open(3);
+    await using other = await open(9);
+    expect([first.pastEpochs, other.pastEpochs]).toEqual([3, 3]);
+    await other.startNewIncarnation();
+    await using later = await open();
+    expect(later.pastEpochs).toBe(3);
+  });
+
   test('with no server there is unavailable', async () => {
     const nowhere = openLog({ place: { servers: ['127.0.0.1:9'] }, domain: TEST_DOMAIN, tablesEmpty: true });
     await expect(nowhere).rejects.toMatchObject({ code: 'unavailable' });

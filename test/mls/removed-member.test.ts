@@ -8,7 +8,7 @@ import { joinExternal } from '../../src/mls/session/external-join.ts';
 import { createGroupInfo } from '../../src/mls/session/group-info.ts';
 import { generatePackage, type SignatureKeys } from '../../src/mls/session/key-package.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
-import { createLeaveProposal } from '../../src/mls/session/proposal.ts';
+import { createLeaveProposal, withOwnLeave } from '../../src/mls/session/proposal.ts';
 import { receive } from '../../src/mls/session/receive.ts';
 import { type GroupState, isActive, ownLeafOf, unwrap, wrap } from '../../src/mls/session/state.ts';
 import { createNodeSuite } from '../../src/mls/suite-node.ts';
@@ -64,14 +64,15 @@ test('whoever asked to leave is out with the next commit, and cannot commit it i
   const { states } = await groupOf(suite, ['alice', 'bob', 'carol']);
   const [alice, bob, carol] = states as [GroupState, GroupState, GroupState];
   const leave = await createLeaveProposal(suite, bob);
-  await expect(createCommit(suite, leave.state, options)).rejects.toMatchObject({ code: 'own-leave-pending' });
+  const waiting = withOwnLeave(leave.state, leave.ref);
+  await expect(createCommit(suite, waiting, options)).rejects.toMatchObject({ code: 'own-leave-pending' });
   const pending = await mustReceive(suite, alice, leave.proposal, 'proposal');
   expect(pending.proposal).toEqual({ kind: 'remove', leaf: ownLeafOf(bob) });
   await expect(encrypt(suite, pending.state, toUtf8('too early'), nothing)).rejects.toMatchObject({
     code: 'pending-proposals',
   });
   const committed = await createCommit(suite, pending.state, options);
-  expect((await mustReceive(suite, leave.state, committed.commit, 'commit')).selfRemoved).toBe(true);
+  expect((await mustReceive(suite, waiting, committed.commit, 'commit')).selfRemoved).toBe(true);
   const carolPending = await mustReceive(suite, carol, leave.proposal, 'proposal');
   const seen = await mustReceive(suite, carolPending.state, committed.commit, 'commit');
   expect(seen.removed.map(({ leaf }) => leaf)).toEqual([ownLeafOf(bob)]);

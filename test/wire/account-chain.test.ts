@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type AccountChain,
+  type AccountStatement,
   applyStatement,
   type ChainCrypto,
   encodeStatement,
@@ -55,6 +56,8 @@ const registration = encodeRegistration({
 const registered: SignedStatement = { statement: registration, signature: laptop.sign(statementToSign(registration)) };
 const account = accountIdOf(registration, sha256);
 
+type AddDevice = Extract<AccountStatement, { type: 'add-device' }>;
+
 function later(body: object, chain: SignedStatement[], by: Keys | 'recovery', consent?: Keys): SignedStatement {
   const signer = by === 'recovery' ? recovery : by;
   const previous = sha256(chain.at(-1)!.statement);
@@ -62,7 +65,7 @@ function later(body: object, chain: SignedStatement[], by: Keys | 'recovery', co
   const signature = signer.sign(statementToSign(statement));
   return consent === undefined
     ? { statement, signature }
-    : { statement, signature, countersignature: consent.sign(offerToSign(statement)) };
+    : { statement, signature, countersignature: consent.sign(offerToSign(account, (body as AddDevice).device)) };
 }
 const addPhone = later({ type: 'add-device', device: deviceOf(phone, 'phone') }, [registered], laptop, phone);
 const renamed = later({ type: 'rename', name: 'alicia' }, [registered, addPhone], phone);

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { decode, encode } from 'cborg';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
+import { decodeCbor, decodeCborShared, encodeCbor } from '../../src/wire/cbor.ts';
 import { decodePlain, encodePlain, NOT_PLAIN } from '../../src/wire/cbor-plain.ts';
 
 const STRICT = {
@@ -55,8 +55,10 @@ function general(bytes: Uint8Array): unknown {
 
 /** What the short way makes of it agrees with the general decoder, or is left to it. */
 function expectAgreement(bytes: Uint8Array): void {
-  const plain = decodePlain(bytes);
-  if (plain !== NOT_PLAIN) expect(isDeepStrictEqual({ value: plain }, general(bytes))).toBe(true);
+  for (const shared of [false, true]) {
+    const plain = decodePlain(bytes, shared);
+    if (plain !== NOT_PLAIN) expect(isDeepStrictEqual({ value: plain }, general(bytes))).toBe(true);
+  }
 }
 
 describe('plain CBOR', () => {
@@ -98,11 +100,22 @@ describe('plain CBOR', () => {
     const bytes = encodePlain(sent)!;
     expect(bytes).toEqual(encodeCbor(sent));
     const { none: _none, ...rest } = sent;
-    const read = decodePlain(Buffer.from(bytes)) as typeof sent;
+    const read = decodePlain(Buffer.from(bytes), false) as typeof sent;
     expect(read).toStrictEqual(rest);
     bytes.fill(0);
     expect(read.messages[0]!.message).toEqual(message);
     expect(encodePlain(Buffer.from('ab'))).toEqual(Uint8Array.of(0x42, 97, 98));
+  });
+
+  it('gives views of the bytes where they are shared, and only there', () => {
+    const bytes = encodeCbor([Uint8Array.of(1, 2, 3)]);
+    const [copied] = decodeCbor(bytes) as [Uint8Array];
+    const [viewed] = decodeCborShared(bytes) as [Uint8Array];
+    bytes.fill(9);
+    expect(copied).toEqual(Uint8Array.of(1, 2, 3));
+    expect(viewed).toEqual(Uint8Array.of(9, 9, 9));
+    expect(decodeCborShared(encodeCbor({ é: 1.5 }))).toEqual({ é: 1.5 });
+    expect(() => decodeCborShared(Uint8Array.of(0x9f))).toThrow(SyntaxError);
   });
 
   it('leaves to the general library what is not plain', () => {
@@ -112,7 +125,7 @@ describe('plain CBOR', () => {
     expect(decodeCbor(encodeCbor(deep))).toEqual(deep);
     expect(decodeCbor(encodeCbor({ é: 1.5 }))).toEqual({ é: 1.5 });
     for (const bad of ['', '1817', '9f', 'a20000', '62c328', 'a2616100616100', '0000']) {
-      expect(decodePlain(Buffer.from(bad, 'hex'))).toBe(NOT_PLAIN);
+      expect(decodePlain(Buffer.from(bad, 'hex'), false)).toBe(NOT_PLAIN);
     }
   });
 });

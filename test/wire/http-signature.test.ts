@@ -4,7 +4,6 @@ import { expect, test } from 'vitest';
 import { toUtf8 } from '../../src/wire/bytes.ts';
 import {
   contentDigest,
-  parseContentDigest,
   parseSignature,
   signatureBase,
   signatureParams,
@@ -30,10 +29,6 @@ const parameters = {
 
 test("a content digest is RFC 9530's", () => {
   expect(request.contentDigest).toBe('sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:');
-  expect(parseContentDigest(request.contentDigest)).toEqual(sha256(body));
-  for (const header of ['', 'sha-256=X48E', 'sha-512=:AAAA:', `${request.contentDigest}, sha-512=:AA==:`]) {
-    expect(parseContentDigest(header)).toBeUndefined();
-  }
 });
 
 test('a signed request parses back and verifies', async () => {
@@ -79,6 +74,7 @@ test('only the one form is taken: another order, label, tag, algorithm or a miss
     signature.slice(0, -1),
     signature.replace('sig1', 'sig2'),
     `${signature}, sig2=:AA==:`,
+    `sig1=:${'A'.repeat(43)}=:`, // as long as an HMAC, and said to be Ed25519
   ]) {
     expect(parseSignature(input, text), text).toBeUndefined();
   }

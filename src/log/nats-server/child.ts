@@ -17,6 +17,8 @@ export interface NatsServerOptions {
   readonly onNotice?: (text: string) => void;
   /** Caps the store, in bytes. Left out: what it holds already and 95 % of what is free. */
   readonly maxStoreBytes?: number;
+  /** Acknowledges before it syncs: only for a store that is synced as a whole before anything relies on it. */
+  readonly lazySync?: boolean;
 }
 
 /** An embedded nats-server: private to this process, restarted when it dies, gone when this process is. */
@@ -145,7 +147,16 @@ async function start(
   await mkdir(portsFolder, { mode: 0o700 });
   await mkdir(storeFolder, { recursive: true, mode: 0o700 });
   const maxStoreBytes = options.maxStoreBytes ?? (await storeLimit(storeFolder));
-  const config = serverConfig({ version: binary.version, token, storeFolder, portsFolder, port, maxStoreBytes });
+  const { lazySync = false } = options;
+  const config = serverConfig({
+    version: binary.version,
+    token,
+    storeFolder,
+    portsFolder,
+    port,
+    maxStoreBytes,
+    lazySync,
+  });
   await writeFile(configFile, config, { mode: 0o600, flag: 'wx' });
   const child = await spawnBound(binary.path, ['-c', configFile], lock.fd);
   try {
@@ -178,7 +189,7 @@ async function listeningPort(child: BoundChild, portsFolder: string, signal?: Ab
 }
 
 /** `undefined` while the file is still being written. */
-function parsePort(text: string): number | undefined {
+export function parsePort(text: string): number | undefined {
   const match = /"nats:\/\/127\.0\.0\.1:(\d+)"\s*\]/.exec(text);
   return match === null ? undefined : Number(match[1]);
 }

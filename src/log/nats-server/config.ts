@@ -11,11 +11,14 @@ export interface ServerConfig {
   /** 0 lets the server choose a free one. */
   readonly port: number;
   readonly maxStoreBytes: number;
+  /** Acknowledge before syncing: for whoever syncs the whole store afterwards. */
+  readonly lazySync?: boolean;
 }
 
 /** The configuration file of an embedded server. Holds the token, so the file has to be readable by its owner only. */
 export function serverConfig(config: ServerConfig): string {
-  const sync = isAtLeast(config.version, SYNC_ALWAYS_SINCE) ? '  sync_interval: always\n' : '';
+  const sync =
+    config.lazySync !== true && isAtLeast(config.version, SYNC_ALWAYS_SINCE) ? '  sync_interval: always\n' : '';
   return `listen: "127.0.0.1:${config.port === 0 ? -1 : config.port}"
 server_name: "mlsd"
 ports_file_dir: ${JSON.stringify(config.portsFolder)}

@@ -9,18 +9,23 @@ import { type Refused, refused } from './refusal.ts';
 
 /**
  * Whether the roles of the group allow one proposal to its sender: adds by the invite policy, removes of others and
- * changes of roles for administrators, own leave and own update for everybody. In a group without roles all are equal.
+ * changes of roles for administrators; own leave, own update, devices of the own account, and the removal of a device that
+ * its account has revoked, for everybody. In a group without roles all are equal.
  */
 export function proposalPolicy(data: GroupData, proposal: Proposal, sender: HandshakeSender): Refused | undefined {
   const roles = rolesIn(data.context.extensions);
   return roles === undefined ? undefined : roleRefusal(data, roles, proposal, sender);
 }
 
+/** Whether the device behind an identity was revoked by its account. */
+export type IsRevoked = (identity: string) => boolean;
+
 function roleRefusal(
   data: GroupData,
   roles: GroupRoles,
   proposal: Proposal,
   sender: HandshakeSender,
+  isRevoked: IsRevoked = () => false,
 ): Refused | undefined {
   if (sender.kind !== 'member') {
     return proposal.proposalType === 'add' && sender.kind === 'new-member-proposal' && roles.join === 'open'
@@ -30,12 +35,16 @@ function roleRefusal(
   const who = memberOf(data, sender.leaf);
   const admin = who !== undefined && isAdminIdentity(roles, who.identity);
   switch (proposal.proposalType) {
-    case 'add':
-      return admin || roles.invite === 'members' ? undefined : refused('forbidden', 'adds members');
+    case 'add': {
+      const added = accountOf(identityOfCredential(proposal.add.keyPackage.leafNode.credential) ?? '');
+      const isOwn = added !== undefined && added === accountOf(who?.identity ?? '');
+      return admin || isOwn || roles.invite === 'members' ? undefined : refused('forbidden', 'adds members');
+    }
     case 'remove': {
       const removed = memberOf(data, proposal.remove.removed);
       const isOwn = removed !== undefined && accountOf(removed.identity) === accountOf(who?.identity ?? '');
-      return admin || isOwn ? undefined : refused('forbidden', 'removes somebody else');
+      const isGone = removed !== undefined && isRevoked(removed.identity);
+      return admin || isOwn || isGone ? undefined : refused('forbidden', 'removes somebody else');
     }
     case 'group_context_extensions':
       return admin ? undefined : refused('forbidden', 'changes roles');
@@ -45,11 +54,11 @@ function roleRefusal(
 }
 
 /** The same for everything that a commit applies, and that an administrator is left afterwards. */
-export function commitPolicy(data: GroupData, plan: ProposalPlan): Refused | undefined {
+export function commitPolicy(data: GroupData, plan: ProposalPlan, isRevoked?: IsRevoked): Refused | undefined {
   const roles = rolesIn(data.context.extensions);
   if (roles === undefined) return undefined;
   for (const { proposal, sender } of plan.applied) {
-    const refusal = roleRefusal(data, roles, proposal, sender);
+    const refusal = roleRefusal(data, roles, proposal, sender, isRevoked);
     if (refusal !== undefined) return refusal;
   }
   if (plan.removes.length === 0 && !plan.replacesExtensions) return undefined;

@@ -62,6 +62,12 @@ export const PUBLIC_GROUP_REFUSALS = {
   'welcome-missing': 'members are added without a Welcome',
   'welcome-unexpected': 'there is a Welcome, but nobody is added',
   'welcome-mismatch': 'the Welcome is not for exactly the added key packages',
+  // opaque groups
+  'not-a-private-commit': 'the handshakes of this group are private: a commit is a PrivateMessage',
+  'not-a-private-proposal': 'the handshakes of this group are private: a proposal is a PrivateMessage',
+  'roster-missing': 'the handshakes of this group are private: the commit’s changes of the roster have to be declared',
+  'roster-unexpected': 'the server reads the roster of this group out of its commits; none is declared',
+  'roster-mismatch': 'the declared changes of the roster are not ones that this commit can make',
 } as const;
 
 export type PublicGroupRefusal = keyof typeof PUBLIC_GROUP_REFUSALS;

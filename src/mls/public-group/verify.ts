@@ -30,6 +30,8 @@ export interface CommitRules {
   readonly caller: string;
   /** Whether a device registered this MLS signature key and still may use it. */
   readonly isSignatureKeyOf: (identity: string, signatureKey: Uint8Array) => boolean;
+  /** Whether the device's account revoked it: then any member may remove its leaf. */
+  readonly isRevoked?: (identity: string) => boolean;
   /** Whether this package was claimed for this group. */
   readonly isClaimed: (ref: Uint8Array, identity: string) => boolean;
   readonly maxMembers: number;
@@ -61,7 +63,9 @@ export async function verifyCommit(
   const uncovered = sender.kind === 'member' ? uncoveredRefusal(data, plan, sender, rules) : undefined;
   if (uncovered !== undefined) return uncovered;
   const forbidden =
-    sender.kind === 'member' ? commitPolicy(data, plan) : externalPolicy(data, effect.committer.identity);
+    sender.kind === 'member'
+      ? commitPolicy(data, plan, rules.isRevoked)
+      : externalPolicy(data, effect.committer.identity);
   if (forbidden !== undefined) return forbidden;
   if (effect.added.length > 0 && memberCount(next) > rules.maxMembers) return refused('too-many-members');
 

@@ -1,4 +1,5 @@
 import { type ClientState, createCommit as createLibraryCommit, encodeMlsMessage, type Proposal } from 'ts-mls';
+import { consumeRatchet } from 'ts-mls/secretTree.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import { decodeMessage } from '../encoding/decode.ts';
 import { guardLibrary, MlsError } from '../errors.ts';
@@ -15,6 +16,8 @@ export interface CommitIntent {
   /** Leaves, never our own. */
   readonly remove?: readonly number[];
   readonly roles?: GroupRoles;
+  /** The commit becomes a PrivateMessage: for groups whose server does not read handshakes. */
+  readonly handshakes?: 'private';
   readonly authenticatedData?: Uint8Array;
   /** Whether the Welcome carries the ratchet tree; without it new members have to fetch the tree of this epoch. */
   readonly inlineTree: boolean;
@@ -27,7 +30,12 @@ export interface CommitIntent {
 export interface Committed {
   /** Ours once the commit is accepted. Until then keep the state before; drop this one when another commit won. */
   readonly next: GroupState;
-  /** PublicMessage, as an MLSMessage. */
+  /**
+   * The present epoch, to go on from until then. A private commit has used a key of its handshake ratchet, which must not
+   * come back even when the commit is never accepted; else it is the state that was handed in.
+   */
+  readonly current: GroupState;
+  /** PublicMessage or PrivateMessage, as an MLSMessage. */
   readonly commit: Uint8Array;
   /** Present exactly when members are added. */
   readonly welcome?: Uint8Array;
@@ -64,7 +72,7 @@ export async function createCommit(suite: Suite, state: GroupState, intent: Comm
     createLibraryCommit(
       { state: { ...before, unappliedProposals: plan.unapplied }, cipherSuite: suite },
       {
-        wireAsPublicMessage: true,
+        wireAsPublicMessage: intent.handshakes !== 'private',
         extraProposals: proposals,
         ratchetTreeExtension: intent.inlineTree && addsMembers,
         authenticatedData: intent.authenticatedData ?? new Uint8Array(0),
@@ -74,6 +82,7 @@ export async function createCommit(suite: Suite, state: GroupState, intent: Comm
   const { newState, commit, welcome, consumed } = result;
   return {
     next: wrap(newState),
+    current: intent.handshakes === 'private' ? await pastHandshake(suite, before) : state,
     commit: encodeMlsMessage(commit),
     ...(welcome === undefined
       ? {}
@@ -82,6 +91,13 @@ export async function createCommit(suite: Suite, state: GroupState, intent: Comm
     consumed: asConsumed(consumed),
     dropped: plan.dropped,
   };
+}
+
+/** The state with the next key of our own handshake ratchet used up. */
+async function pastHandshake(suite: Suite, state: ClientState): Promise<GroupState> {
+  const own = state.privatePath.leafIndex * 2;
+  const { newTree } = await guardLibrary('ratchet', () => consumeRatchet(state.secretTree, own, 'commit', suite));
+  return wrap({ ...state, secretTree: newTree });
 }
 
 function wantedRemoves(state: ClientState, wanted: readonly number[]): number[] {

@@ -11,8 +11,10 @@ import { nobleSha256 } from '../encoding/sha256.ts';
 import { type HandshakeSender, senderOf } from '../framing.ts';
 import { type ProposalSummary, summaryOf } from '../handshake.ts';
 import type { Suite } from '../suite.ts';
+import { type JudgedAfterwards, judgedAfterwards } from './judged-afterwards.ts';
 import { openApplication } from './open-application.ts';
-import { type CommitReport, inspectIncoming, reportCommit, reportOwnRemoval } from './received-commit.ts';
+import { type OpenedDirectly, openDirectly } from './open-directly.ts';
+import { type CommitReport, inspectIncoming, ownRemovalIn, reportCommit, reportOwnRemoval } from './received-commit.ts';
 import { asConsumed, type Consumed, type GroupState, isActive, memberAt, unwrap, wrap } from './state.ts';
 
 /**
@@ -94,15 +96,29 @@ export type Received = ReceivedMessage | ReceivedCommit | ReceivedProposal | Rej
  */
 export async function receive(suite: Suite, state: GroupState, bytes: Uint8Array): Promise<Received> {
   if (!isActive(state)) return rejected('not-active');
+  const before = unwrap(state);
+  const opened = openDirectly(suite, before, bytes);
+  if (opened !== undefined) return messageOf(before, opened);
   const decoded = decodeMessage(bytes);
   if ('malformed' in decoded) return rejected('malformed', new Error(decoded.malformed));
-  const before = unwrap(state);
   const misplaced = placeOf(before, decoded.message);
   if (misplaced !== undefined) return rejected(misplaced);
   const { message } = decoded;
   if (message.wireformat === 'mls_private_message') return receivePrivate(suite, before, message.privateMessage);
   if (message.wireformat === 'mls_public_message') return receivePublic(suite, before, message.publicMessage);
   return rejected('wrong-kind');
+}
+
+function messageOf(before: ClientState, opened: OpenedDirectly): ReceivedMessage {
+  const { plaintext, authenticatedData, generation } = opened;
+  return {
+    kind: 'message',
+    plaintext,
+    authenticatedData,
+    sender: { ...memberAt(before.ratchetTree, opened.leaf)!, generation, epoch: Number(before.groupContext.epoch) },
+    state: wrap(opened.state),
+    consumed: asConsumed(opened.consumed),
+  };
 }
 
 /** The library cannot tell a message of another group or epoch from garbage, so this is asked first. */
@@ -152,15 +168,38 @@ async function receivePrivate(suite: Suite, state: ClientState, message: Private
     };
   }
   const incoming = inspectIncoming(state, undefined);
+  const judged = judgedAfterwards(state);
   try {
-    const result = await processPrivateMessage(state, message, emptyPskIndex, suite, incoming.callback);
+    const result = await processPrivateMessage(judged.state, message, emptyPskIndex, suite, incoming.callback);
     if (result.kind !== 'newState') return rejected('undecryptable');
+    const removal = privateRemoval(state, incoming, message);
+    if (removal !== undefined) return removal;
     const from: HandshakeSender = { kind: 'member', leaf: sender.leafIndex };
-    return handshakeResult(state, result, incoming, from, message.authenticatedData);
+    return handshakeResult(state, result, judged, incoming, from, message.authenticatedData);
   } catch (cause) {
+    // somebody may have been put on our leaf in the same commit: then the library only finds that it cannot go on
+    const removal = privateRemoval(state, incoming, message);
+    if (removal !== undefined) return removal;
     if (message.contentType === 'commit' && incoming.seen() !== undefined) return rejected('invalid-commit', cause);
     return rejected(cause instanceof CryptoVerificationError ? 'unauthenticated' : 'undecryptable', cause);
   }
+}
+
+/** A private commit, authenticated and with proposals that are allowed, which removes us. */
+function privateRemoval(
+  state: ClientState,
+  incoming: ReturnType<typeof inspectIncoming>,
+  { authenticatedData }: PrivateMessage,
+): ReceivedCommit | undefined {
+  const seen = incoming.seen();
+  if (seen?.kind !== 'commit' || incoming.refusal() !== undefined) return undefined;
+  const report = ownRemovalIn(state, seen);
+  return report === undefined ? undefined : removedBy(state, report, authenticatedData);
+}
+
+function removedBy(state: ClientState, report: CommitReport, authenticatedData: Uint8Array): ReceivedCommit {
+  const gone: ClientState = { ...state, unappliedProposals: {}, groupActiveState: { kind: 'removedFromGroup' } };
+  return { kind: 'commit', ...report, authenticatedData, state: wrap(gone), consumed: asConsumed([]) };
 }
 
 async function receivePublic(suite: Suite, state: ClientState, message: PublicMessage): Promise<Received> {
@@ -170,42 +209,51 @@ async function receivePublic(suite: Suite, state: ClientState, message: PublicMe
   // our own proposal is pending already and may come back; our own commit we merge by keeping its state
   const isOwn = sender.kind === 'member' && sender.leaf === state.privatePath.leafIndex;
   if (isOwn && content.contentType === 'commit') return rejected('own-message');
-  try {
-    await unprotectPublicMessage(membershipKey, state.groupContext, state.ratchetTree, message, suite);
-  } catch (cause) {
-    return rejected('unauthenticated', cause);
-  }
+  const forgery = async (): Promise<Rejected | undefined> => {
+    try {
+      await unprotectPublicMessage(membershipKey, state.groupContext, state.ratchetTree, message, suite);
+      return undefined;
+    } catch (cause) {
+      return rejected('unauthenticated', cause);
+    }
+  };
   const incoming = inspectIncoming(state, content);
+  const judged = judgedAfterwards(state);
   try {
     const removal = await reportOwnRemoval(state, content);
     if (removal !== undefined) {
+      const forged = await forgery();
+      if (forged !== undefined) return forged;
       if ('invalid' in removal) return rejected('invalid-commit', new Error(removal.invalid));
-      const newState: ClientState = {
-        ...state,
-        unappliedProposals: {},
-        groupActiveState: { kind: 'removedFromGroup' },
-      };
-      const { authenticatedData } = content;
-      return { kind: 'commit', ...removal, authenticatedData, state: wrap(newState), consumed: asConsumed([]) };
+      return removedBy(state, removal, content.authenticatedData);
     }
-    const result = await processPublicMessage(state, message, emptyPskIndex, suite, incoming.callback);
-    return handshakeResult(state, result, incoming, sender, content.authenticatedData);
+    // the library checks signature and membership tag first of all, so they are asked about again only when it refuses
+    const result = await processPublicMessage(judged.state, message, emptyPskIndex, suite, incoming.callback);
+    return handshakeResult(state, result, judged, incoming, sender, content.authenticatedData);
   } catch (cause) {
-    return rejected(content.contentType === 'commit' ? 'invalid-commit' : 'unsupported-proposal', cause);
+    const forged = await forgery();
+    return forged ?? rejected(content.contentType === 'commit' ? 'invalid-commit' : 'unsupported-proposal', cause);
   }
 }
 
 function handshakeResult(
   before: ClientState,
-  { newState, consumed }: { readonly newState: ClientState; readonly consumed: readonly Uint8Array[] },
+  result: { readonly newState: ClientState; readonly consumed: readonly Uint8Array[] },
+  judged: JudgedAfterwards,
   incoming: ReturnType<typeof inspectIncoming>,
   sender: HandshakeSender,
   authenticatedData: Uint8Array,
 ): Received {
   const refusal = incoming.refusal();
   if (refusal !== undefined) return rejected(refusal.code, new Error(refusal.reason));
+  const { consumed } = result;
+  const newState = judged.restored(result.newState);
   const seen = incoming.seen();
   if (seen === undefined) return rejected('undecryptable', new Error('the library did not say what it processed'));
+  if (judged.isRefused()) {
+    const code = seen.kind === 'commit' ? 'invalid-commit' : 'unsupported-proposal';
+    return rejected(code, new Error('a leaf with a credential that is not known to be good'));
+  }
   if (seen.kind === 'proposal') {
     const identity = sender.kind === 'member' ? memberAt(before.ratchetTree, sender.leaf)?.identity : undefined;
     return {

@@ -4,6 +4,7 @@ import { identityOfCredential } from '../config.ts';
 import { firstClash } from '../encoding/uniques.ts';
 import { rolesIn } from '../framing.ts';
 import type { GroupRoles } from '../roles.ts';
+import { joinOverreach, type Overreach, orphanage, overreachOf } from './overreach.ts';
 import { type Member, memberAt } from './state.ts';
 
 /** What a commit did to the group. */
@@ -19,6 +20,8 @@ export interface CommitReport {
   readonly updated: readonly { readonly leaf: number; readonly identity: string }[];
   /** The roles from now on, when the commit replaced the group's extensions. */
   readonly roles?: GroupRoles;
+  /** What in it the roles did not allow; the commit counts all the same. */
+  readonly overreach: readonly Overreach[];
   /** Whether we are out of the group; `epoch` is then one that we cannot read. */
   readonly selfRemoved: boolean;
 }
@@ -105,6 +108,10 @@ export function reportCommit(
     committer: { leaf: committer.leaf, identity, external },
     ...change,
     ...newRoles(commit.proposals),
+    overreach: [
+      ...(external ? joinOverreach(before, identity) : overreachOf(before, commit.senderLeafIndex, commit.proposals)),
+      ...orphanage(after),
+    ],
     selfRemoved: false,
   };
 }
@@ -139,6 +146,28 @@ export async function reportOwnRemoval(
     removed: [...leaves].sort((a, b) => a - b).flatMap((leaf) => memberAt(state.ratchetTree, leaf) ?? []),
     updated: [],
     ...newRoles(proposals),
+    overreach: external ? [] : overreachOf(state, sender.leafIndex, proposals),
+    selfRemoved: true,
+  };
+}
+
+/** The same for a commit that was private, of which the library told what is in it. It always comes from a member. */
+export function ownRemovalIn(
+  state: ClientState,
+  commit: Extract<Incoming, { kind: 'commit' }>,
+): CommitReport | undefined {
+  const { proposals, senderLeafIndex } = commit;
+  const leaves = removesIn(proposals);
+  if (senderLeafIndex === undefined || !leaves.has(state.privatePath.leafIndex)) return undefined;
+  const identity = memberAt(state.ratchetTree, senderLeafIndex)?.identity ?? '';
+  return {
+    epoch: Number(state.groupContext.epoch) + 1,
+    committer: { leaf: senderLeafIndex, identity, external: false },
+    added: [],
+    removed: [...leaves].sort((a, b) => a - b).flatMap((leaf) => memberAt(state.ratchetTree, leaf) ?? []),
+    updated: [],
+    ...newRoles(proposals),
+    overreach: overreachOf(state, senderLeafIndex, proposals),
     selfRemoved: true,
   };
 }

@@ -75,15 +75,36 @@ export function changedRows(before: GroupState | undefined, after: GroupState): 
  * @throws MlsError `invalid-state`
  */
 export function decodeState(encoded: EncodedState, config: MlsConfig): GroupState {
-  try {
+  const { epochRecord, ratchets } = encoded;
+  const state = decodeStateLazily({ epochRecord, ratchets: () => ratchets }, config);
+  const { secretTree: _secrets, historicalReceiverData: _past } = unwrap(state);
+  return state;
+}
+
+/**
+ * As {@link decodeState}, but members and message keys are read when they are first asked for: most groups of a client
+ * that has many are silent most of the time, and in memory their rows are a tenth of what is made of them. The rows must
+ * stay as they are; where one member has two of an epoch the later one counts.
+ *
+ * @throws MlsError `invalid-state`, now or when the part that is damaged is asked for
+ */
+export function decodeStateLazily(
+  encoded: { readonly epochRecord: Uint8Array; readonly ratchets: () => readonly RatchetRow[] },
+  config: MlsConfig,
+): GroupState {
+  return guarded(() => {
     const record = decodeCbor(encoded.epochRecord.slice()) as StoredEpoch;
     if (record.v !== 1) throw new Error('an epoch record of another version');
-    const ratchetTree = decodeAll(decodeRatchetTree, record.tree);
     const groupContext = decodeAll(decodeGroupContext, record.context);
-    const rows = groupRows(encoded.ratchets);
+    const rows = once(() => groupRows(encoded.ratchets()));
+    const tree = once(() => guarded(() => decodeAll(decodeRatchetTree, record.tree)));
+    const secretTree = once(() => guarded(() => secretTreeOf(tree(), rows().get(Number(groupContext.epoch)))));
+    const past = once(() => guarded(() => decodePast(record.past, tree(), rows())));
     const state: ClientState = {
       groupContext,
-      ratchetTree,
+      get ratchetTree() {
+        return tree();
+      },
       keySchedule: decodeAll(decodeKeySchedule, record.keys),
       privatePath: decodeAll(decodePrivateKeyPath, record.path),
       signaturePrivateKey: record.sign,
@@ -95,14 +116,33 @@ export function decodeState(encoded: EncodedState, config: MlsConfig): GroupStat
       ),
       confirmationTag: record.tag,
       groupActiveState: record.active ? { kind: 'active' } : { kind: 'removedFromGroup' },
-      secretTree: secretTreeOf(ratchetTree, rows.get(Number(groupContext.epoch))),
-      historicalReceiverData: decodePast(record.past, ratchetTree, rows),
+      get secretTree() {
+        return secretTree();
+      },
+      get historicalReceiverData() {
+        return past();
+      },
       clientConfig: libraryConfig(config),
     };
     return state as unknown as GroupState;
+  });
+}
+
+function guarded<Value>(decode: () => Value): Value {
+  try {
+    return decode();
   } catch (error) {
+    if (error instanceof MlsError) throw error;
     throw new MlsError('invalid-state', 'the stored rows are no group state', error);
   }
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 // ─── the epoch record ───
