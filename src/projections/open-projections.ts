@@ -15,7 +15,7 @@ import { type Standing, Tables } from './store/tables.ts';
 import { createWatchers } from './watchers.ts';
 
 /** Counts up with every change of what the fold makes of the same events. Tables of another number are made anew. */
-const TABLES_CONTRACT = 1;
+export const TABLES_CONTRACT = '2';
 
 /** What the projections need of the log; a `Log` has it. */
 export interface ProjectionLog {
@@ -32,8 +32,6 @@ export interface ProjectionsOptions {
   readonly log: ProjectionLog;
   /** Seals cursors: 32 bytes, the same on all nodes of a domain. */
   readonly cursorKey: Uint8Array;
-  /** Part of what the tables mean: with another value they are made anew. */
-  readonly limits: { readonly pastEpochs: number };
   readonly sha256?: Sha256;
   readonly handshakes?: Handshakes;
   /** Throws tables that are there away and folds the log from its beginning. */
@@ -61,7 +59,7 @@ export interface Projections extends AsyncDisposable {
  *
  * @example
  * ```ts
- * await using projections = await openProjections({ dir, log, cursorKey, limits: DEFAULT_LIMITS });
+ * await using projections = await openProjections({ dir, log, cursorKey });
  * await projections.ready;
  * projections.read.syncPage(device, 'start', { maxEntries: 100, maxBytes: 1 << 20 });
  * ```
@@ -69,9 +67,9 @@ export interface Projections extends AsyncDisposable {
  *   `incarnation-changed`): nothing is served then, and whoever accepts it opens again with `fresh`
  */
 export async function openProjections(options: ProjectionsOptions): Promise<Projections> {
-  const { dir, log, limits, sha256 = nodeSha256 } = options;
+  const { dir, log, sha256 = nodeSha256 } = options;
   const seal = createCursorSeal(options.cursorKey);
-  const contract = `${TABLES_CONTRACT}/past-epochs-${limits.pastEpochs}`;
+  const contract = TABLES_CONTRACT;
   const environment = await openEnvironment({ dir, contract, fresh: options.fresh ?? false });
   const tables = new Tables(environment, contract);
   const stop = new AbortController();
@@ -81,7 +79,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
     const checkpoint = standing.sequence === 0 ? {} : { checkpoint: standing };
     const reader = await log.read({ ...checkpoint, signal: stop.signal });
     const handshakes = options.handshakes ?? createMlsHandshakes(sha256);
-    const rules = { pastEpochs: limits.pastEpochs, handshakes, sha256 };
+    const rules = { handshakes, sha256 };
     const running = run(options, { tables, reader, stop, seal, rules });
     const { discarded } = environment;
     return { ...running, ...(discarded === undefined ? {} : { discarded }) };

@@ -3,6 +3,7 @@
  * transaction is held across an `await`.
  */
 import type { GroupRoles } from '../mls/roles.ts';
+import type { AccountChain, SignedStatement } from '../wire/account-chain.ts';
 import type { AccountId, Cursor, DeviceId, GroupId, Position } from '../wire/ids.ts';
 import type { Head } from '../wire/page.ts';
 import type { ProblemCode } from '../wire/problems.ts';
@@ -19,17 +20,22 @@ export interface DeviceView {
 export interface AccountView {
   readonly id: AccountId;
   readonly name: string;
+  /** Without those that were revoked. */
   readonly devices: readonly DeviceView[];
   readonly registeredAt: number;
-  readonly statements: readonly { readonly statement: Uint8Array; readonly signature: Uint8Array }[];
+  /** What the signed history comes to, revoked devices included. */
+  readonly chain: AccountChain;
+  readonly statements: readonly SignedStatement[];
   /** Stream sequence of the last event of the account's lane, 0 when it has none: what the next one is compared with. */
   readonly laneSequence: number;
 }
 
 export interface MemberView {
+  /** Of an opaque group: a number that the fold gave. */
   readonly leaf: number;
   readonly account: AccountId;
   readonly device: DeviceId;
+  /** Empty in an opaque group. */
   readonly signatureKey: Uint8Array;
 }
 
@@ -40,7 +46,10 @@ export interface GroupView {
   readonly epoch: number;
   readonly position: Position;
   readonly head: Uint8Array;
+  /** Of an opaque group: as its last GroupInfo states them, on trust. */
   readonly roles: GroupRoles;
+  /** Whether its handshakes are private: the server knows what its members declare, and checks nothing of it. */
+  readonly opaque: boolean;
   /** By leaf index; blank leaves are `undefined`. */
   readonly roster: readonly (MemberView | undefined)[];
   /** Proposals of the current epoch that wait for a commit, by base64url of their reference. */
@@ -128,6 +137,8 @@ export interface ReadModel {
   accountByName(name: string): AccountView | undefined;
   /** Known, not revoked device; hot path of authentication. */
   device(id: DeviceId): DeviceView | undefined;
+  /** Whether the device belonged to an account and was revoked. */
+  isRevoked(id: DeviceId): boolean;
   /** Sequence of the last event on a name's lane, 0 when it has none; `taken` says whether somebody holds it now. */
   nameLane(kind: 'user' | 'group', name: string): { readonly sequence: number; readonly taken: boolean };
 
@@ -158,9 +169,12 @@ export interface ReadModel {
   messagePosition(group: GroupId, device: DeviceId, id: string): Position | undefined;
   /**
    * Where batch `index` of the event at `sequence` stands, when all of it was placed, and lately: in a row from `first`, with
-   * the head after its last message. `undefined` says nothing; then `messagePosition` knows.
+   * the head after its last message, and the group's epoch. `undefined` says nothing; then `messagePosition` knows.
    */
-  placedBatch(sequence: number, index: number): { readonly first: Position; readonly head: Uint8Array } | undefined;
+  placedBatch(
+    sequence: number,
+    index: number,
+  ): { readonly first: Position; readonly head: Uint8Array; readonly epoch: number } | undefined;
   /** The stored entry and the head after it. */
   entryAt(group: GroupId, position: Position): { readonly bytes: Uint8Array; readonly head: Uint8Array } | undefined;
   /** Entries from the first one of `epoch` on, for an `epoch-conflict` answer; not checked for visibility. */

@@ -7,6 +7,8 @@ export interface BatchPlace {
   readonly first: number;
   /** Head of the group after its last message. */
   readonly head: Uint8Array;
+  /** Epoch the group was in. */
+  readonly epoch: number;
 }
 
 /** Where batches came to stand that were folded lately: what their senders are told, without a look into the tables. */

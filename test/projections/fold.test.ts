@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { LogEvent } from '../../src/log/events.ts';
 import { groupInfos, unusedWelcomes } from '../../src/projections/fold/rows.ts';
 import { WELCOME_MAX_AGE_MS } from '../../src/projections/fold/trees.ts';
+import { TABLES_CONTRACT } from '../../src/projections/open-projections.ts';
 import { openEnvironment } from '../../src/projections/store/environment.ts';
 import { Tables } from '../../src/projections/store/tables.ts';
 import { toBase64Url } from '../../src/wire/bytes.ts';
@@ -314,7 +315,7 @@ test('a tree is kept for the current epoch and for each unused Welcome, for its 
     const projections = await openTest(createFakeLog([...events, ...more]), { dir, fresh: true });
     await projections.ready;
     await projections.close();
-    const tables = new Tables(await openEnvironment({ dir, contract: '1/past-epochs-5' }), '1/past-epochs-5');
+    const tables = new Tables(await openEnvironment({ dir, contract: TABLES_CONTRACT }), TABLES_CONTRACT);
     const epochs = [0, 1, 2, 3, 4, 5].filter((epoch) => tables.get(groupInfos, { group: 1, epoch }) !== undefined);
     const waiting = (tables.get(unusedWelcomes, 1) ?? []).map(({ epoch }) => epoch);
     await tables.close();

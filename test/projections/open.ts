@@ -29,7 +29,6 @@ export async function openTest(
   const projections = await openProjections({
     log,
     cursorKey: CURSOR_KEY,
-    limits: { pastEpochs: 5 },
     handshakes: fakeHandshakes,
     ...options,
     dir,

@@ -10,15 +10,17 @@ import { ProjectionError } from '../../src/projections/errors.ts';
 import { Draft } from '../../src/projections/fold/draft.ts';
 import { type FoldRules, foldEvent } from '../../src/projections/fold/fold-event.ts';
 import { TABLE } from '../../src/projections/fold/keys.ts';
+import { TABLES_CONTRACT } from '../../src/projections/open-projections.ts';
 import { rebuildProjections } from '../../src/projections/rebuild.ts';
 import { openEnvironment, storedCheckpoint } from '../../src/projections/store/environment.ts';
 import { Tables } from '../../src/projections/store/tables.ts';
+import { encodeCbor } from '../../src/wire/cbor.ts';
 import { bytesOf, createScript, fakeHandshakes, sampleLog, sha256 } from './builders.ts';
 import { createFakeLog } from './fake-log.ts';
 import { CURSOR_KEY, folded, openTest, tempFolder } from './open.ts';
 import { randomLog } from './random-log.ts';
 
-const RULES: FoldRules = { pastEpochs: 5, handshakes: fakeHandshakes, sha256 };
+const RULES: FoldRules = { handshakes: fakeHandshakes, sha256 };
 /** Of 512 bytes: room for a few batches. */
 const FILE_MAX_BLOCKS = 3_000;
 const SIGNAL = () => AbortSignal.timeout(10_000);
@@ -55,6 +57,14 @@ async function foldInto(tables: Tables, events: readonly LogEvent[], sizes: read
       tables.publish(draft, standing);
     }
   }
+}
+
+/** As a program leaves them that folds the same events in another way. */
+async function madeByAnotherFold(dir: string): Promise<void> {
+  const checkpoint = (await storedCheckpoint(dir))!;
+  const environment = await openEnvironment({ dir, contract: checkpoint.contract });
+  await environment.db.put(Uint8Array.of(TABLE.meta, 1), encodeCbor({ ...checkpoint, contract: 'another' }));
+  await environment.close();
 }
 
 test('any split into batches gives the same tables (D4)', async () => {
@@ -107,8 +117,8 @@ test('a throw at any write of a batch leaves no half batch: the next start folds
   const expected = (await folded(events)).dumpTables();
   const dir = await tempFolder();
   for (const throwAt of [0, 1, 2, 5, 17, 40, 80]) {
-    const environment = await openEnvironment({ dir, contract: '1/past-epochs-5', fresh: true });
-    const tables = new Tables(environment, '1/past-epochs-5');
+    const environment = await openEnvironment({ dir, contract: TABLES_CONTRACT, fresh: true });
+    const tables = new Tables(environment, TABLES_CONTRACT);
     const put = environment.db.put.bind(environment.db);
     let puts = 0;
     vi.spyOn(environment.db, 'put').mockImplementation((key: Uint8Array, value: Uint8Array) => {
@@ -202,36 +212,38 @@ test('tables of another fold are made anew, but not before the log was compared 
   const { events } = sampleLog();
   const dir = await tempFolder();
   const log = createFakeLog(events);
-  const open = async (pastEpochs: number) => {
-    const projections = await openTest(log, { dir, limits: { pastEpochs } });
+  const open = async () => {
+    const projections = await openTest(log, { dir });
     await projections.ready;
     await projections.close();
     return projections.discarded;
   };
-  expect(await open(5)).toBeUndefined();
-  expect(await open(4)).toBe('contract-changed');
-  expect(await open(4)).toBeUndefined();
+  expect(await open()).toBeUndefined();
+  await madeByAnotherFold(dir);
+  expect(await open()).toBe('contract-changed');
+  expect(await open()).toBeUndefined();
+  await madeByAnotherFold(dir);
   log.cutTo(5);
-  await expect(open(3)).rejects.toMatchObject({ code: 'rolled-back' });
+  await expect(open()).rejects.toMatchObject({ code: 'rolled-back' });
 });
 
 test('a log that went back while the tables were made anew is refused at every start, not at the first only', async () => {
   const { events } = sampleLog();
   const dir = await tempFolder();
   const log = createFakeLog(events);
-  const open = (options: { pastEpochs: number; fresh?: boolean }) =>
-    openTest(log, { dir, limits: { pastEpochs: options.pastEpochs }, fresh: options.fresh ?? false });
-  await (await open({ pastEpochs: 5 })).ready;
-  await (await open({ pastEpochs: 5 })).close();
+  const before = await openTest(log, { dir });
+  await before.ready;
+  await before.close();
+  await madeByAnotherFold(dir);
   log.cutTo(5);
-  for (const pastEpochs of [4, 4, 3]) {
-    await expect(open({ pastEpochs })).rejects.toMatchObject({ code: 'rolled-back' });
+  for (let start = 0; start < 3; start += 1) {
+    await expect(openTest(log, { dir })).rejects.toMatchObject({ code: 'rolled-back' });
     expect(await storedCheckpoint(dir)).toMatchObject({ sequence: events.length });
   }
-  const accepted = await open({ pastEpochs: 3, fresh: true });
+  const accepted = await openTest(log, { dir, fresh: true });
   await accepted.ready;
   await accepted.close();
-  await (await open({ pastEpochs: 3 })).ready;
+  await (await openTest(log, { dir })).ready;
 });
 
 test('torn tables are made anew, but not over a log that went back since', async () => {
@@ -241,7 +253,8 @@ test('torn tables are made anew, but not over a log that went back since', async
   const before = await openTest(log, { dir });
   await before.ready;
   await before.close();
-  const environment = await openEnvironment({ dir, contract: '1/past-epochs-5' });
+  const { contract } = (await storedCheckpoint(dir))!;
+  const environment = await openEnvironment({ dir, contract });
   await environment.db.put(Uint8Array.of(TABLE.meta, 2), new Uint8Array(1));
   await environment.close();
   log.cutTo(5);
@@ -283,7 +296,7 @@ test('a rebuild makes the tables beside the old ones and swaps them', async () =
   const { events } = sampleLog();
   const dir = await tempFolder();
   const log = createFakeLog(events);
-  const options = { log, dir, cursorKey: CURSOR_KEY, limits: { pastEpochs: 5 }, handshakes: fakeHandshakes };
+  const options = { log, dir, cursorKey: CURSOR_KEY, handshakes: fakeHandshakes };
   await (await openTest(log, { dir })).close();
   expect(await rebuildProjections(options)).toEqual({ incarnation: 'first', sequence: events.length });
   expect(await readdir(dir)).not.toContain('.rebuilding');
@@ -301,7 +314,7 @@ test('a rebuild over a log that went back is refused and leaves the old tables a
   await before.ready;
   await before.close();
   log.cutTo(5);
-  const options = { log, dir, cursorKey: CURSOR_KEY, limits: { pastEpochs: 5 }, handshakes: fakeHandshakes };
+  const options = { log, dir, cursorKey: CURSOR_KEY, handshakes: fakeHandshakes };
   await expect(rebuildProjections(options)).rejects.toMatchObject({ code: 'rolled-back' });
   expect(await storedCheckpoint(dir)).toMatchObject({ sequence: events.length });
 });

@@ -1,7 +1,7 @@
 import type { DeviceId } from '../../wire/ids.ts';
 import type { BatchPlace } from '../recent-batches.ts';
 import type { GroupState } from './group-state.ts';
-import { TABLE } from './keys.ts';
+import { numberOfKey, secondOfKey, TABLE } from './keys.ts';
 import {
   encodeRun,
   findInRun,
@@ -12,7 +12,7 @@ import {
   type Sender,
   senderId,
 } from './message-ids.ts';
-import { deviceNumbers, type GroupHead, groupHeads } from './rows.ts';
+import { deviceNumbers, type GroupHead, groupHeads, type Window, windows } from './rows.ts';
 import type { Table } from './table.ts';
 
 /** How many numbers the fold has given out. */
@@ -29,13 +29,17 @@ export interface RowSource {
   lastMessageId(sender: Sender): string | undefined;
   /** The only run that may hold an id which is not greater than the last one. */
   messageRun(sender: Sender, id: string): Run | undefined;
+  /** The groups that a device has an open window into, by number. */
+  openGroups(device: number): ReadonlySet<number>;
   readonly counters: Counters;
+  /** Of the first `log-started`: how old the epoch of a message may be; absent before it. */
+  readonly pastEpochs: number | undefined;
   /** Of the newest `log-started`; empty before the first. */
   readonly incarnation: string;
 }
 
-/** One put, or one removal when there is no value. */
-export type Write = readonly [key: Uint8Array, value: Uint8Array | undefined];
+/** One put, or one removal when there is no value; `hasRoom`: for its sum, behind the value in the same memory. */
+export type Write = readonly [key: Uint8Array, value: Uint8Array | undefined, hasRoom?: boolean];
 
 /** A row that a draft changed: `row` is absent when it removed it. */
 export interface ChangedRow {
@@ -63,6 +67,7 @@ export class Draft implements RowSource {
   readonly batches: BatchPlace[] = [];
   counters: Counters;
   incarnation: string;
+  pastEpochs: number | undefined;
   bytes = 0;
   #appended: Write[] = [];
   #parent: RowSource;
@@ -71,6 +76,7 @@ export class Draft implements RowSource {
     this.#parent = parent;
     this.counters = parent.counters;
     this.incarnation = parent.incarnation;
+    this.pastEpochs = parent.pastEpochs;
   }
 
   /** Goes on over the tables themselves, once the draft below is in them. */
@@ -91,9 +97,9 @@ export class Draft implements RowSource {
     this.#change(table, key, undefined);
   }
 
-  /** A row that no reducer reads back. */
-  append(key: Uint8Array, value: Uint8Array): void {
-    this.#appended.push([key, value]);
+  /** A row that no reducer reads back. With `hasRoom` the four bytes behind it are free to be written. */
+  append(key: Uint8Array, value: Uint8Array, hasRoom = false): void {
+    this.#appended.push([key, value, hasRoom]);
     this.bytes += value.length;
   }
 
@@ -104,6 +110,17 @@ export class Draft implements RowSource {
   setHead(state: GroupState, head: GroupHead): void {
     this.heads.set(state.no, head);
     this.touchedGroups.set(state.no, state);
+  }
+
+  /** Looks through all that the batch changed: for what is rare. */
+  openGroups(device: number): ReadonlySet<number> {
+    const open = new Set(this.#parent.openGroups(device));
+    for (const { table, key, row } of this.rows.values()) {
+      if ((table as unknown) !== windows || numberOfKey(key) !== device) continue;
+      if ((row as readonly Window[]).at(-1)?.to === undefined) open.add(secondOfKey(key));
+      else open.delete(secondOfKey(key));
+    }
+    return open;
   }
 
   newGroupNo(): number {
@@ -169,7 +186,17 @@ export class Draft implements RowSource {
   }
 }
 
-/** A row's key as a key of a map. */
+/** Characters of the key that is being made, an array for each length. */
+const codes: number[][] = [];
+
+/** A row's key as a key of a map. Keys are short, so a buffer's own way to text costs three times as much. */
 export function rowId(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+  const { length } = key;
+  let own = codes[length];
+  if (own === undefined) {
+    own = new Array<number>(length).fill(0);
+    codes[length] = own;
+  }
+  for (let i = 0; i < length; i += 1) own[i] = key[i]!;
+  return String.fromCharCode.apply(null, own);
 }

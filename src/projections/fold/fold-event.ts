@@ -1,9 +1,10 @@
 import type { LogEvent, LogEventType } from '../../log/events.ts';
+import { pastEpochsOf } from '../../log/past-epochs.ts';
 import { nameLane } from '../../log/subjects.ts';
 import { toBase64Url } from '../../wire/bytes.ts';
 import { GROUP_ID_MAX_BYTES, isClientId, isShortId, type Sha256 } from '../../wire/ids.ts';
 import { ProjectionError } from '../errors.ts';
-import { foldAccountRegistered } from './accounts.ts';
+import { foldAccountChanged, foldAccountRegistered } from './accounts.ts';
 import { isClientIdText } from './client-id-order.ts';
 import { foldCommitAccepted } from './commits.ts';
 import type { Draft } from './draft.ts';
@@ -11,14 +12,14 @@ import { foldGroupCreated } from './groups.ts';
 import type { Handshakes } from './handshakes.ts';
 import { foldKeyPackagesClaimed, foldKeyPackagesPublished } from './key-packages.ts';
 import { foldMessages } from './messages.ts';
+import { foldOpaqueCommitAccepted, foldOpaqueGroupCreated } from './opaque.ts';
 import type { Place, Result } from './place.ts';
 import { foldProposalReceived } from './proposals.ts';
+import { foldCommitReported } from './reports.ts';
 import { laneId, lanes, requests } from './rows.ts';
 
 /** What a fold needs besides the events. All nodes of a domain have to agree on it. */
 export interface FoldRules {
-  /** How many epochs before the current one an application message may be from. */
-  readonly pastEpochs: number;
   readonly handshakes: Handshakes;
   readonly sha256: Sha256;
 }
@@ -33,17 +34,22 @@ export function foldEvent(draft: Draft, event: LogEvent, sequence: number, rules
   switch (event.type) {
     case 'messages-sent':
       checkBatches(event);
-      foldMessages(draft, event, place, rules.pastEpochs);
+      foldMessages(draft, event, place);
       break;
     case 'log-started':
       draft.incarnation = event.incarnation;
+      draft.pastEpochs ??= pastEpochsOf(event);
       break;
     case 'account-registered':
+    case 'account-changed':
     case 'key-packages-published':
     case 'key-packages-claimed':
     case 'group-created':
     case 'commit-accepted':
     case 'proposal-received':
+    case 'opaque-group-created':
+    case 'opaque-commit-accepted':
+    case 'commit-reported':
       checkRequested(event);
       foldRequested(draft, event, place, rules);
       break;
@@ -67,6 +73,8 @@ function resultOf(draft: Draft, event: Requested, place: Place, rules: FoldRules
   switch (event.type) {
     case 'account-registered':
       return foldAccountRegistered(draft, event, rules.sha256);
+    case 'account-changed':
+      return foldAccountChanged(draft, event, place, rules.sha256);
     case 'key-packages-published':
       return foldKeyPackagesPublished(draft, event);
     case 'key-packages-claimed':
@@ -76,7 +84,13 @@ function resultOf(draft: Draft, event: Requested, place: Place, rules: FoldRules
     case 'commit-accepted':
       return foldCommitAccepted(draft, event, place, rules.handshakes);
     case 'proposal-received':
-      return foldProposalReceived(draft, event, place, rules.handshakes);
+      return foldProposalReceived(draft, event, place, rules);
+    case 'opaque-group-created':
+      return foldOpaqueGroupCreated(draft, event, place, rules.handshakes);
+    case 'opaque-commit-accepted':
+      return foldOpaqueCommitAccepted(draft, event, place, rules.handshakes);
+    case 'commit-reported':
+      return foldCommitReported(draft, event, place);
     default:
       return event satisfies never;
   }
@@ -87,16 +101,22 @@ function comparedLane(event: Requested): string | undefined {
   switch (event.type) {
     case 'account-registered':
       return laneId('name', nameLane('account', event.name).hash);
+    case 'account-changed':
+      if (event.name !== undefined) return laneId('name', nameLane('account', event.name).hash);
+      return laneId('account', event.owner);
     case 'key-packages-published':
       return laneId('account', event.account);
     case 'key-packages-claimed':
       return laneId('account', event.owner);
     case 'group-created':
+    case 'opaque-group-created':
       if (event.name !== undefined) return laneId('name', nameLane('group', event.name).hash);
       return laneId('group-commit', toBase64Url(event.group));
     case 'commit-accepted':
+    case 'opaque-commit-accepted':
       return laneId('group-commit', toBase64Url(event.group));
     case 'proposal-received':
+    case 'commit-reported':
       return undefined;
     default:
       return event satisfies never;
@@ -106,6 +126,7 @@ function comparedLane(event: Requested): string | undefined {
 function checkRequested(event: Requested): void {
   check(isShortId(event.account) && isShortId(event.device), 'an account or device id');
   check(isClientId(event.requestId), 'a request id');
+  if ('owner' in event) check(isShortId(event.owner), 'an account id');
   if ('group' in event) checkGroup(event.group);
 }
 

@@ -24,9 +24,8 @@ const EMPTY_STOCK: StockRow = { oneTime: [], lastResortUsed: false, signalled: 0
 
 /** Packages join the device's stock; a reference seen before, or an expired one, is left out. */
 export function foldKeyPackagesPublished(draft: Draft, event: KeyPackagesPublished): Result {
-  if (draft.get(devices, event.device)?.account !== event.account) {
-    return dropped('not-found', 'no such device');
-  }
+  const device = draft.get(devices, event.device);
+  if (device?.account !== event.account || device.revoked) return dropped('not-found', 'no such device');
   return done(publish(draft, event));
 }
 
@@ -55,6 +54,11 @@ export function publish(
   }
   draft.put(stocks, device, { ...stock, signalled: Math.min(stock.signalled, alarmOf(stock)) });
   return added;
+}
+
+/** Takes everything that is left of a revoked device out of stock: it is never handed out again. */
+export function withdraw(draft: Draft, device: DeviceId): void {
+  draft.remove(stocks, device);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { toUtf8 } from '../../wire/bytes.ts';
 import { ProjectionError } from '../errors.ts';
-import { ORDER_BYTES, readUint32, writeOrder, writeUint32, writeUint48 } from '../order.ts';
+import { ORDER_BYTES, readUint32, readUint48, writeOrder, writeUint32, writeUint48 } from '../order.ts';
 
 /** First byte of every key: which table the row belongs to. Never reuse a number for something else. */
 export const TABLE = {
@@ -44,6 +44,11 @@ export function entryKey(groupNo: number, position: number): Uint8Array {
 /** Points a key made by {@link entryKey} at another position of the same group. */
 export function moveEntryKey(key: Uint8Array, position: number): void {
   writeUint48(key, 1 + NUMBER_BYTES + 2, position);
+}
+
+/** The position in an {@link entryKey}. */
+export function positionOfKey(key: Uint8Array): number {
+  return readUint48(key, 1 + NUMBER_BYTES + 2);
 }
 
 /** `table ‖ device number (4) ‖ order (12)` */
@@ -107,7 +112,21 @@ export function bytesKey(table: number, bytes: Uint8Array): Uint8Array {
 
 /** `table ‖ UTF-8`. @throws ProjectionError `invalid-event` */
 export function textKey(table: number, text: string): Uint8Array {
-  return bytesKey(table, toUtf8(text));
+  return asciiKey(table, text) ?? bytesKey(table, toUtf8(text));
+}
+
+/** Most texts are ids: an encoder that is called for each costs more than all the rest of a lookup. */
+function asciiKey(table: number, text: string): Uint8Array | undefined {
+  if (text.length > KEY_PART_MAX_BYTES) return undefined;
+  const key = new Uint8Array(1 + text.length);
+  key[0] = table;
+  let bits = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    bits |= code;
+    key[i + 1] = code;
+  }
+  return bits > 0x7f ? undefined : key;
 }
 
 /** `table ‖ length (1) ‖ bytes ‖ more bytes`. @throws ProjectionError `invalid-event` */

@@ -1,4 +1,3 @@
-import { toUtf8 } from '../../wire/bytes.ts';
 import { CBOR_BYTES, cborHead, encodeCbor } from '../../wire/cbor.ts';
 import { ORDER_BYTES, writeOrder } from '../order.ts';
 import { type Chain, HEAD_BYTES, writeAscii } from './chain.ts';
@@ -24,7 +23,6 @@ const HEAD_MAX_BYTES = 9;
 
 /** What all messages of one batch of one epoch have between their id and their payload. */
 export function messageMiddle(time: number, epoch: number, group: Uint8Array, sender: string): Uint8Array {
-  const senderBytes = toUtf8(sender);
   return Buffer.concat([
     KEY_KIND_MESSAGE_TIME,
     encodeCbor(time),
@@ -34,8 +32,7 @@ export function messageMiddle(time: number, epoch: number, group: Uint8Array, se
     cborHead(CBOR_BYTES, group.length),
     group,
     KEY_SENDER,
-    cborHead(TEXT, senderBytes.length),
-    senderBytes,
+    encodeCbor(sender),
     KEY_PAYLOAD,
   ]);
 }

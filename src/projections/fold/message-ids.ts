@@ -10,7 +10,7 @@ import type { Table } from './table.ts';
  * that travel together and are later than all before become one row, a run; any other id gets a row of its own. Both
  * are exact; the split follows from the events alone, never from how they were batched.
  */
-interface RunItem {
+export interface RunItem {
   readonly id: string;
   readonly position: number;
 }
@@ -82,6 +82,13 @@ export function decodeRun(row: Uint8Array): Run {
     run.push({ position: readUint48(row, at), id: fromUtf8(row.subarray(idStart, idStart + row[at + 6]!)) ?? '' });
   }
   return run;
+}
+
+/** Puts an item that is not there yet where it belongs: ids made in one millisecond have no order of their own. */
+export function insertIntoRun(run: RunItem[], item: RunItem): void {
+  let at = run.length;
+  while (at > 0 && compareClientIds(run[at - 1]!.id, item.id) > 0) at -= 1;
+  run.splice(at, 0, item);
 }
 
 /** Position of an id in a run; `undefined` when it is not there. */

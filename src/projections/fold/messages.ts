@@ -1,13 +1,15 @@
 import type { MessageBatch, MessagesSent } from '../../log/events.ts';
 import { EMPTY_HEAD } from '../../wire/entry.ts';
 import type { ClientId } from '../../wire/ids.ts';
+import { DEFAULT_LIMITS } from '../../wire/limits.ts';
+import { SUM_BYTES } from '../store/sealed-row.ts';
 import { createChain } from './chain.ts';
 import { compareClientIds } from './client-id-order.ts';
 import type { Draft } from './draft.ts';
 import type { GroupState } from './group-state.ts';
 import { entryKey } from './keys.ts';
 import { messageMiddle, messageRowMaxBytes, writeMessageRow } from './message-encoder.ts';
-import { messageSingles, type Run, type Sender } from './message-ids.ts';
+import { findInRun, insertIntoRun, messageSingles, type RunItem, type Sender } from './message-ids.ts';
 import type { Place } from './place.ts';
 import { groups } from './rows.ts';
 import { useWelcome } from './trees.ts';
@@ -17,46 +19,47 @@ import { useWelcome } from './trees.ts';
  * in the group before, is not a member now, or made it in an epoch that is too old or yet to come. Whoever sent it sees
  * that from `messagePosition`.
  */
-export function foldMessages(draft: Draft, event: MessagesSent, place: Place, pastEpochs: number): void {
-  for (const [number, batch] of event.batches.entries()) foldBatch(draft, batch, number, place, pastEpochs);
+export function foldMessages(draft: Draft, event: MessagesSent, place: Place): void {
+  for (const [number, batch] of event.batches.entries()) foldBatch(draft, batch, number, place);
 }
 
-function foldBatch(draft: Draft, batch: MessageBatch, number: number, place: Place, pastEpochs: number): void {
+function foldBatch(draft: Draft, batch: MessageBatch, number: number, place: Place): void {
   const state = draft.get(groups, batch.group);
   if (state === undefined || !state.leaves.has(batch.device)) return;
   const sender: Sender = { group: state.no, device: draft.deviceNo(batch.device) };
-  const accepted = batch.messages.filter(([, epoch]) => epoch <= state.epoch && epoch >= state.epoch - pastEpochs);
+  const oldest = state.epoch - (draft.pastEpochs ?? DEFAULT_LIMITS.pastEpochs);
+  const accepted = batch.messages.filter(([, epoch]) => epoch <= state.epoch && epoch >= oldest);
   if (accepted.length === 0) return;
 
   const before = draft.head(state.no);
   const writer = createWriter(batch, state, accepted, before?.hash ?? EMPTY_HEAD);
   let position = before?.position ?? 0;
   const last = draft.lastMessageId(sender);
-  const run = new Map<string, number>();
+  const run: RunItem[] = [];
+  let newest = last;
   for (const message of accepted) {
     const id = message[0];
-    const isLater = last === undefined || compareClientIds(last, id) < 0;
-    if (isLater ? run.has(id) : draft.messagePosition(sender, id) !== undefined) continue;
+    const isNewest = newest === undefined || compareClientIds(newest, id) < 0;
+    const isLater = isNewest || last === undefined || compareClientIds(last, id) < 0;
+    if (!isNewest && (isLater ? findInRun(run, id) : draft.messagePosition(sender, id)) !== undefined) continue;
     position += 1;
-    if (isLater) run.set(id, position);
+    if (isNewest) {
+      newest = id;
+      run.push({ id, position });
+    } else if (isLater) insertIntoRun(run, { id, position });
     else draft.put(messageSingles, { ...sender, id }, position);
-    draft.append(entryKey(state.no, position), writer.write(message, position, place));
+    draft.append(entryKey(state.no, position), writer.write(message, position, place), true);
     place.index += 1;
   }
-  if (run.size > 0) draft.addRun(sender, asRun(run));
+  if (run.length > 0) draft.addRun(sender, run);
   const first = (before?.position ?? 0) + 1;
   if (position < first) return;
   const { sequence, index } = place;
   const hash = writer.head();
   draft.setHead(state, { position, sequence, index: index - 1, hash, group: state.id });
   const isWhole = position - first + 1 === batch.messages.length;
-  if (isWhole) draft.batches.push({ sequence, index: number, first, head: hash });
+  if (isWhole) draft.batches.push({ sequence, index: number, first, head: hash, epoch: state.epoch });
   useWelcome(draft, state.no, state.epoch, sender.device);
-}
-
-/** By id: ids made in one millisecond have no order of their own. */
-function asRun(positions: ReadonlyMap<string, number>): Run {
-  return Array.from(positions, ([id, position]) => ({ id, position })).sort((a, b) => compareClientIds(a.id, b.id));
 }
 
 /** Writes all rows of a batch into one buffer, each over the head of the one before. */
@@ -74,7 +77,7 @@ function createWriter(
       middle = messageMiddle(batch.time, epoch, state.id, batch.device);
       middles.set(epoch, middle);
     }
-    size += messageRowMaxBytes(middle.length, id.length, payload.length);
+    size += messageRowMaxBytes(middle.length, id.length, payload.length) + SUM_BYTES;
   }
   const rows = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
   const chain = createChain(head);
@@ -85,7 +88,9 @@ function createWriter(
       const { sequence, index } = place;
       const middle = middles.get(epoch)!;
       offset = writeMessageRow(rows, start, { id, middle, payload, position, sequence, index, chain });
-      return rows.subarray(start, offset);
+      const row = rows.subarray(start, offset);
+      offset += SUM_BYTES;
+      return row;
     },
     head: () => chain.head(),
   };

@@ -1,4 +1,4 @@
-import type { CommitAccepted, GroupCreated, ProposalReceived } from '../../log/events.ts';
+import type { CommitAccepted } from '../../log/events.ts';
 import { toBase64Url } from '../../wire/bytes.ts';
 import { EMPTY_HEAD, type GroupEntry } from '../../wire/entry.ts';
 import type { GroupId, Position } from '../../wire/ids.ts';
@@ -41,7 +41,7 @@ export function placeEntry(
 }
 
 /** The members that every entry of a group has which one request placed. */
-export function placeOf(event: GroupCreated | CommitAccepted | ProposalReceived, position: Position) {
+export function placeOf(event: Pick<CommitAccepted, 'group' | 'requestId' | 'device' | 'time'>, position: Position) {
   return { group: event.group, position, id: event.requestId, sender: event.device, time: event.time };
 }
 
@@ -62,6 +62,6 @@ export function done(refs: readonly Uint8Array[]): Result {
 }
 
 /** The event changes nothing, and whoever asked is told why. */
-export function dropped(problem: ProblemCode, detail: string): Result {
+export function dropped(problem: ProblemCode, detail: string): Extract<Result, { readonly kind: 'dropped' }> {
   return { kind: 'dropped', problem, detail };
 }

@@ -1,6 +1,7 @@
 import type { KnownProposal } from '../../mls/handshake.ts';
 import type { GroupRoles } from '../../mls/roles.ts';
 import type { Roster } from '../../mls/roster.ts';
+import type { AccountChain, SignedStatement } from '../../wire/account-chain.ts';
 import { concatBytes, equalBytes } from '../../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
@@ -10,12 +11,17 @@ import { createGroupState, type GroupState } from './group-state.ts';
 import { bytesKey, bytesKeyPair, numberKey, numberLargeKey, pairKey, TABLE, textKey } from './keys.ts';
 import { bytesTable, plainTable, type Table } from './table.ts';
 
-/** An account without its devices, which have rows of their own. */
+/** An account; its devices have rows of their own beside, for the hot path. */
 export interface AccountRow {
-  readonly name: string;
   readonly registeredAt: number;
-  readonly devices: readonly DeviceId[];
-  readonly statements: readonly { readonly statement: Uint8Array; readonly signature: Uint8Array }[];
+  readonly chain: AccountChain;
+  /** What the chain was folded from. */
+  readonly statements: readonly SignedStatement[];
+}
+
+/** A revoked device keeps its row: its key belongs to no other account for ever. */
+export interface DeviceRow extends DeviceView {
+  readonly revoked: boolean;
 }
 
 /** A stored key package, whether it is still in stock or not: a reference is never used twice. */
@@ -74,7 +80,7 @@ export interface GroupHead {
 }
 
 export const accounts: Table<AccountId, AccountRow> = plainTable((id) => textKey(TABLE.account, id));
-export const devices: Table<DeviceId, DeviceView> = plainTable((id) => textKey(TABLE.device, id));
+export const devices: Table<DeviceId, DeviceRow> = plainTable((id) => textKey(TABLE.device, id));
 export const deviceNumbers: Table<DeviceId, number> = plainTable((id) => textKey(TABLE.deviceNumber, id));
 /** By the hash of the name's lane; the holder is an account id, or a group id as bytes. */
 export const names: Table<string, string | Uint8Array> = plainTable((hash) => textKey(TABLE.name, hash));
@@ -112,7 +118,8 @@ export const windows: Table<{ device: number; group: number }, readonly Window[]
 
 export const groups: Table<Uint8Array, GroupState> = {
   key: (id) => bytesKey(TABLE.group, id),
-  encode: ({ no, id, name, epoch, roles, roster }) => encodeCbor({ no, id, name, epoch, roles, roster }),
+  encode: ({ no, id, name, epoch, roles, roster, declared }) =>
+    encodeCbor({ no, id, name, epoch, roles, roster, declared }),
   decode: (bytes) =>
     createGroupState(
       decodeCbor(bytes) as {
@@ -122,6 +129,7 @@ export const groups: Table<Uint8Array, GroupState> = {
         epoch: number;
         roles: GroupRoles;
         roster: Roster;
+        declared?: NonNullable<GroupState['declared']>;
       },
     ),
   cached: true,

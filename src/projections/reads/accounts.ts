@@ -13,12 +13,20 @@ import {
   type StockItem,
   stocks,
 } from '../fold/rows.ts';
-import type { AccountView, ClaimCandidate, DeviceView, ReadModel } from '../read-model.ts';
+import type { AccountView, ClaimCandidate, ReadModel } from '../read-model.ts';
 import type { Tables } from '../store/tables.ts';
 
 type AccountReads = Pick<
   ReadModel,
-  'account' | 'accountByName' | 'device' | 'nameLane' | 'stock' | 'hasKeyPackage' | 'claimCandidates' | 'claimOf'
+  | 'account'
+  | 'accountByName'
+  | 'device'
+  | 'isRevoked'
+  | 'nameLane'
+  | 'stock'
+  | 'hasKeyPackage'
+  | 'claimCandidates'
+  | 'claimOf'
 >;
 
 /** What is known of accounts, their devices, their names and their key packages. */
@@ -26,9 +34,10 @@ export function createAccountReads(tables: Tables): AccountReads {
   const account = (id: AccountId): AccountView | undefined => {
     const row = tables.get(accounts, id);
     if (row === undefined) return undefined;
-    const { name, registeredAt, statements } = row;
+    const { registeredAt, chain, statements } = row;
     const laneSequence = tables.get(lanes, laneId('account', id)) ?? 0;
-    return { id, name, devices: devicesOf(tables, row.devices), registeredAt, statements, laneSequence };
+    const valid = chain.devices.filter((device) => !device.revoked).map((device) => ({ ...device, account: id }));
+    return { id, name: chain.name, devices: valid, registeredAt, chain, statements, laneSequence };
   };
   return {
     account,
@@ -36,7 +45,11 @@ export function createAccountReads(tables: Tables): AccountReads {
       const holder = tables.get(names, nameLane('account', name).hash);
       return typeof holder === 'string' ? account(holder as AccountId) : undefined;
     },
-    device: (id) => tables.get(devices, id),
+    device(id) {
+      const row = tables.get(devices, id);
+      return row?.revoked === false ? row : undefined;
+    },
+    isRevoked: (id) => tables.get(devices, id)?.revoked === true,
     nameLane(kind, name) {
       const { hash } = nameLane(kind === 'user' ? 'account' : 'group', name);
       const sequence = tables.get(lanes, laneId('name', hash)) ?? 0;
@@ -48,7 +61,9 @@ export function createAccountReads(tables: Tables): AccountReads {
     },
     hasKeyPackage: (ref) => tables.get(keyPackages, ref) !== undefined,
     claimCandidates: (id, now) =>
-      (tables.get(accounts, id)?.devices ?? []).map((device) => candidateOf(tables, device, now)),
+      (tables.get(accounts, id)?.chain.devices ?? [])
+        .filter(({ revoked }) => !revoked)
+        .map(({ id: device }) => candidateOf(tables, device, now)),
     claimOf(ref, group) {
       const row = tables.get(keyPackages, ref);
       const claimed = group === undefined ? tables.get(lastClaims, ref) : claimFor(tables, ref, group);
@@ -56,10 +71,6 @@ export function createAccountReads(tables: Tables): AccountReads {
       return { group: toBase64Url(claimed) as GroupId, device: row.device, keyPackage: row.keyPackage };
     },
   };
-}
-
-function devicesOf(tables: Tables, ids: readonly DeviceId[]): DeviceView[] {
-  return ids.map((id) => tables.get(devices, id)).filter((device) => device !== undefined);
 }
 
 function candidateOf(tables: Tables, device: DeviceId, now: number): ClaimCandidate {

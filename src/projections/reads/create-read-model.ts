@@ -29,7 +29,8 @@ export function createReadModel(parts: {
     request: (eventId) => tables.get(requests, eventId),
     placedBatch(sequence, index) {
       const place = recent.get(sequence, index);
-      return place === undefined ? undefined : { first: place.first as Position, head: place.head };
+      if (place === undefined) return undefined;
+      return { first: place.first as Position, head: place.head, epoch: place.epoch };
     },
     entryAt: (group, position) => readEntryAt(tables, group, position),
     entriesFromEpoch: (group, epoch, limits) => readEntriesFromEpoch(tables, group, epoch, limits),

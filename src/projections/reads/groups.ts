@@ -87,6 +87,7 @@ function viewOf(tables: Tables, state: GroupState): GroupView {
     position: head.position as Position,
     head: head.hash,
     roles: state.roles,
+    opaque: state.declared !== undefined,
     roster: state.members,
     proposals: new Map(pending.map((row) => [toBase64Url(row.ref), pendingProposal(tables, state, row)])),
     commitLaneSequence: tables.get(lanes, laneId('group-commit', id)) ?? 0,

@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open as openFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase, type Transaction } from 'lmdb';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { ProjectionError } from '../errors.ts';
+import type { Write } from '../fold/draft.ts';
 import { TABLE } from '../fold/keys.ts';
+import { areIntact } from './check-tables.ts';
+import { sealRow, sealRowInPlace, sumOfValue } from './sealed-row.ts';
 
 /** What the tables stand on, written in the same transaction as they are. */
 export interface CheckpointRow {
@@ -17,6 +20,8 @@ export interface CheckpointRow {
   /** How many numbers were given out. */
   readonly groups: number;
   readonly devices: number;
+  /** Of the log's first event; absent before it. */
+  readonly pastEpochs?: number;
 }
 
 /**
@@ -48,6 +53,15 @@ const FILES = ['data.mdb', 'lock.mdb'];
 const MAP_BYTES = 2 ** 40;
 /** Two pages of 4 KiB: entries of 1 KiB take 1.5 times their size instead of 2.1 times. */
 const PAGE_BYTES = 8192;
+const OPEN_OPTIONS = {
+  encoding: 'binary',
+  keyEncoding: 'binary',
+  pageSize: PAGE_BYTES,
+  mapSize: MAP_BYTES,
+  // All writes are explicit batches. The batch of a turn has a promise that nobody can reach: when its commit fails,
+  // that rejection ends the process.
+  eventTurnBatching: false,
+} as const;
 /** Flushing what was written takes less, or fails. */
 const CLOSE_WAIT_MS = 5_000;
 
@@ -73,25 +87,15 @@ export async function openEnvironment(options: {
 
   await writeFile(join(dir, MARKER), '');
   let opened = await tryOpen(dir);
-  if (opened === undefined && discarded === undefined) {
-    discarded = 'damaged';
+  const unusable = discarded === undefined ? await whyUnusable(opened, contract) : undefined;
+  if (unusable !== undefined) {
+    discarded = unusable;
+    const former = opened === undefined ? undefined : farthest(opened);
+    await opened?.db.close();
     await removeFiles(dir);
-    opened = await tryOpen(dir);
+    opened = await reopen(dir, former);
   }
   if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be opened in ${dir}`);
-  if (opened.torn || (opened.checkpoint !== undefined && opened.checkpoint.contract !== contract)) {
-    discarded = opened.torn ? 'torn' : 'contract-changed';
-    const former = farthest(opened);
-    await opened.db.close();
-    await removeFiles(dir);
-    opened = await tryOpen(dir);
-    if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be made in ${dir}`);
-    if (former !== undefined) {
-      // Kept with the new tables: whoever starts again after a refusal is to be refused again.
-      await opened.db.put(FORMER_KEY, encodeCbor(former));
-      opened = { ...opened, former };
-    }
-  }
   await rm(join(dir, MARKER), { force: true });
   const { db, checkpoint } = opened;
   const former = farthest(opened);
@@ -104,6 +108,21 @@ export async function openEnvironment(options: {
   };
 }
 
+async function whyUnusable(opened: Opened | undefined, contract: string): Promise<DiscardReason | undefined> {
+  if (opened === undefined) return 'damaged';
+  if (opened.torn) return 'torn';
+  if (opened.checkpoint !== undefined && opened.checkpoint.contract !== contract) return 'contract-changed';
+  return (await areIntact(opened.db)) ? undefined : 'damaged';
+}
+
+/** New tables after others. What those stood on is kept: whoever starts again after a refusal is to be refused again. */
+async function reopen(dir: string, former: CheckpointRow | undefined): Promise<Opened | undefined> {
+  const opened = await tryOpen(dir);
+  if (opened === undefined || former === undefined) return opened;
+  await opened.db.put(FORMER_KEY, encodeCheckpoint(former));
+  return { ...opened, former };
+}
+
 /**
  * Writes a batch and its checkpoint in one transaction. Everything is computed before; should the library throw between
  * two puts all the same, what it keeps of them is marked as torn, and the next start folds anew.
@@ -113,32 +132,37 @@ export async function openEnvironment(options: {
  */
 export async function writeBatch(
   db: RootDatabase<Uint8Array, Uint8Array>,
-  writes: readonly (readonly [key: Uint8Array, value: Uint8Array | undefined])[],
+  writes: readonly Write[],
   checkpoint: CheckpointRow,
 ): Promise<void> {
-  const row = encodeCbor(checkpoint);
+  const row = encodeCheckpoint(checkpoint);
   try {
     await db.batch(() => {
-      put(db, TORN_KEY, row);
-      for (const [key, value] of writes) {
-        if (value === undefined) remove(db, key);
-        else put(db, key, value);
+      const quiet = createQuiet();
+      quiet(db.put(TORN_KEY, row));
+      for (const [key, value, hasRoom] of writes) {
+        if (value === undefined) quiet(db.remove(key));
+        else quiet(db.put(key, hasRoom === true ? sealRowInPlace(key, value) : sealRow(key, value)));
       }
-      put(db, CHECKPOINT_KEY, row);
-      remove(db, TORN_KEY);
+      quiet(db.put(CHECKPOINT_KEY, row));
+      quiet(db.remove(TORN_KEY));
     });
   } catch (failed) {
     throw new ProjectionError('store-failed', 'the tables could not be written', { cause: await causeOf(failed) });
   }
 }
 
-/** The batch's own promise says whether it was committed; those of its parts say the same, and are not to end the process. */
-function put(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array, value: Uint8Array): void {
-  db.put(key, value).catch(() => undefined);
-}
-
-function remove(db: RootDatabase<Uint8Array, Uint8Array>, key: Uint8Array): void {
-  db.remove(key).catch(() => undefined);
+/**
+ * The batch's own promise says whether it was committed; those of its parts say the same, and are not to end the process.
+ * Most parts share one promise: it is looked after once.
+ */
+function createQuiet(): (part: Promise<unknown>) => void {
+  let last: Promise<unknown> | undefined;
+  return (part) => {
+    if (part === last) return;
+    last = part;
+    part.catch(() => undefined);
+  };
 }
 
 /** Why a commit failed is in a promise beside the error; left alone its rejection would end the process. */
@@ -183,19 +207,10 @@ function farthest({ checkpoint, former }: Opened): CheckpointRow | undefined {
 async function tryOpen(path: string): Promise<Opened | undefined> {
   let db: RootDatabase<Uint8Array, Uint8Array> | undefined;
   try {
-    db = open({
-      path,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      pageSize: PAGE_BYTES,
-      mapSize: MAP_BYTES,
-      // All writes are explicit batches. The batch of a turn has a promise that nobody can reach: when its commit fails,
-      // that rejection ends the process.
-      eventTurnBatching: false,
-    });
+    db = open({ path, ...OPEN_OPTIONS });
     const [checkpoint, former] = [CHECKPOINT_KEY, FORMER_KEY].map((key) => {
       const row = db?.getBinary(key);
-      return row === undefined ? undefined : (decodeCbor(row) as CheckpointRow);
+      return row === undefined ? undefined : decodeCheckpoint(row);
     });
     return {
       db,
@@ -207,6 +222,54 @@ async function tryOpen(path: string): Promise<Opened | undefined> {
     await db?.close();
     return undefined;
   }
+}
+
+/** What a look at the tables of a folder found. */
+export type FoundTables =
+  | { readonly kind: 'tables'; readonly db: RootDatabase<Uint8Array, Uint8Array> }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'damaged'; readonly reason: string };
+
+/**
+ * Opens the tables in a folder to read them, also while another process has them open for writing. Nothing is changed, and
+ * tables that cannot be used are left where they are.
+ */
+export async function openToRead(dir: string): Promise<FoundTables> {
+  if (!existsSync(join(dir, FILES[0]!))) return { kind: 'none' };
+  if (!(await startsLikeTables(dir))) return { kind: 'damaged', reason: 'the file does not begin as tables do' };
+  let db: RootDatabase<Uint8Array, Uint8Array> | undefined;
+  try {
+    db = open({ path: dir, ...OPEN_OPTIONS, readOnly: true });
+    const checkpoint = db.get(CHECKPOINT_KEY);
+    if (checkpoint !== undefined) decodeCheckpoint(checkpoint);
+    if (!db.doesExist(TORN_KEY)) return { kind: 'tables', db };
+    await db.close();
+    return { kind: 'damaged', reason: 'a batch was written only in part' };
+  } catch (error) {
+    await db?.close();
+    return { kind: 'damaged', reason: `they cannot be opened (${error instanceof Error ? error.message : error})` };
+  }
+}
+
+/** The checkpoint in opened tables, within a transaction; `undefined` in empty ones. */
+export function readCheckpoint(
+  db: RootDatabase<Uint8Array, Uint8Array>,
+  options: { readonly transaction: Transaction },
+): CheckpointRow | undefined {
+  const row = db.get(CHECKPOINT_KEY, options);
+  return row === undefined ? undefined : decodeCheckpoint(row);
+}
+
+/** With its own sum inside: a damaged checkpoint must not be taken for a log that went back. */
+function encodeCheckpoint(checkpoint: CheckpointRow): Uint8Array {
+  return encodeCbor({ ...checkpoint, sum: sumOfValue(encodeCbor(checkpoint)) });
+}
+
+/** @throws Error when it is not what was written */
+function decodeCheckpoint(row: Uint8Array): CheckpointRow {
+  const { sum, ...checkpoint } = decodeCbor(row) as CheckpointRow & { readonly sum?: number };
+  if (sum !== undefined && sum !== sumOfValue(encodeCbor(checkpoint))) throw new Error('a damaged checkpoint');
+  return checkpoint;
 }
 
 /** LMDB's own mark; opening a file without it ends the process, with one it may still be damaged further on. */

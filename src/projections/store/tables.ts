@@ -17,6 +17,7 @@ import { type GroupHead, groupHeads, groups, type Window, windows } from '../fol
 import type { Table } from '../fold/table.ts';
 import { type CheckpointRow, type Environment, isBookkeeping, writeBatch } from './environment.ts';
 import { createCache } from './row-cache.ts';
+import { openRow, unsealRow } from './sealed-row.ts';
 
 /** What the tables stand on; before the first event all of it is empty. */
 export interface Standing {
@@ -65,6 +66,7 @@ export class Tables implements RowSource {
   /** Counts reads: what a peek gave is good while this stays the same. */
   reads = 0;
   counters: Counters;
+  pastEpochs: number | undefined;
   standing: Standing;
 
   constructor(environment: Environment, contract: string) {
@@ -74,6 +76,7 @@ export class Tables implements RowSource {
     const { incarnation = '', sequence = 0, eventId = '', groups = 0, devices = 0 } = environment.checkpoint ?? {};
     this.standing = { incarnation, sequence, eventId };
     this.counters = { groups, devices };
+    this.pastEpochs = environment.checkpoint?.pastEpochs;
     this.#transaction = this.#db.useReadTransaction();
     this.#pinned = { transaction: this.#transaction };
     for (const { key, value } of this.scan(numberKey(TABLE.head, 0), Uint8Array.of(TABLE.head + 1))) {
@@ -104,15 +107,15 @@ export class Tables implements RowSource {
   read(key: Uint8Array): Uint8Array | undefined {
     this.reads += 1;
     const value = this.#db.get(key, this.#pinned);
-    return value === undefined ? undefined : new Uint8Array(value.buffer, value.byteOffset, value.length);
+    return value === undefined ? undefined : openRow(key, bytesOf(value));
   }
 
   /** The bytes under a key, good until the next read. */
   peek(key: Uint8Array): Uint8Array | undefined {
     this.reads += 1;
     const value = (this.#db as unknown as FastReads).getBinaryFast(key, this.#pinned);
-    // The library shows the length of the value on a buffer that is longer.
-    return value === undefined ? undefined : new Uint8Array(value.buffer, value.byteOffset, value.length);
+    // Its sum was looked at when the tables were opened; doing it again for every entry of a page would double its cost.
+    return value === undefined ? undefined : unsealRow(key, bytesOf(value));
   }
 
   /** The rows from `start` up to and without `end`; in reverse from `end` down to `start`. Copied. */
@@ -126,7 +129,7 @@ export class Tables implements RowSource {
       ...(limit === undefined ? {} : { limit }),
       ...this.#pinned,
     })) {
-      found.push({ key: key.slice(), value: value.slice() });
+      found.push({ key: key.slice(), value: openRow(key, value).slice() });
     }
     return found;
   }
@@ -164,6 +167,11 @@ export class Tables implements RowSource {
     return read;
   }
 
+  openGroups(device: number): ReadonlySet<number> {
+    const open = [...this.deviceWindows(device)].filter(([, list]) => list.at(-1)?.to === undefined);
+    return new Set(open.map(([group]) => group));
+  }
+
   lastMessageId(sender: Sender): string | undefined {
     const id = senderId(sender);
     const known = this.#lastIds.get(id);
@@ -187,7 +195,9 @@ export class Tables implements RowSource {
 
   /** Writes a draft; what it changed is not read before {@link publish}. @throws ProjectionError `store-failed` */
   async write(draft: Draft, standing: Standing): Promise<void> {
-    const checkpoint: CheckpointRow = { contract: this.#contract, ...standing, ...draft.counters };
+    const { counters, pastEpochs } = draft;
+    const rule = pastEpochs === undefined ? {} : { pastEpochs };
+    const checkpoint: CheckpointRow = { contract: this.#contract, ...standing, ...counters, ...rule };
     await writeBatch(this.#db, draft.seal(), checkpoint);
   }
 
@@ -196,6 +206,7 @@ export class Tables implements RowSource {
     this.#repin();
     this.standing = standing;
     this.counters = draft.counters;
+    this.pastEpochs = draft.pastEpochs;
     for (const [group, head] of draft.heads) this.#heads[group] = head;
     for (const [sender, { last }] of draft.senders) this.#lastIds.set(sender, last, 0);
     for (const [id, { table, key, row }] of draft.rows) {
@@ -212,7 +223,7 @@ export class Tables implements RowSource {
     const digests: string[] = [];
     for (const { key, value } of this.#db.getRange({ ...this.#pinned })) {
       if (isBookkeeping(key)) continue;
-      digests.push(`${Buffer.from(key).toString('hex')} ${hash('sha256', value, 'hex')}\n`);
+      digests.push(`${Buffer.from(key).toString('hex')} ${hash('sha256', openRow(key, value), 'hex')}\n`);
     }
     return hash('sha256', digests.join(''), 'hex');
   }
@@ -236,4 +247,9 @@ export class Tables implements RowSource {
     this.#transaction = this.#db.useReadTransaction();
     this.#pinned = { transaction: this.#transaction };
   }
+}
+
+/** The library shows the length of a value on a buffer that is longer. */
+function bytesOf(value: Buffer | Uint8Array): Uint8Array {
+  return new Uint8Array(value.buffer, value.byteOffset, value.length);
 }
