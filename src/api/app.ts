@@ -1,7 +1,10 @@
+import type { RequestListener } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
 import { ProblemError } from '../wire/problems.ts';
+import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
+import { createAdmission } from './http/admission.ts';
 import { observe } from './http/observe.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
@@ -13,27 +16,40 @@ import { createArrivals } from './writes/arrivals.ts';
 import { createClaimLimits } from './writes/claim-limits.ts';
 import { createGate } from './writes/gate.ts';
 import { createPublicGroups } from './writes/public-groups.ts';
+import { createReportLimits } from './writes/report-limits.ts';
+
+/** What a server of `node:http` is made with. */
+export interface ApiApp {
+  callback(): RequestListener;
+}
 
 /**
- * The HTTP API as a Koa application. It holds no state that matters: rate limits, the replay set, open streams and groups opened before.
+ * The HTTP API: a Koa application behind its admission. It holds no state that matters: rate limits, the replay set, open streams and groups opened before.
  *
  * @example
  * const app = createApp(deps);
  * createServer(app.callback()).listen(4000, '127.0.0.1');
  */
-export function createApp(deps: ApiDeps): Koa {
-  const gate = createGate(deps.operation.appendsInFlight);
-  const streams = createStreamRegistry(deps.limits.streamsPerDevice);
-  const metrics = createMetrics({ readModel: deps.readModel, streams, gate });
-  const pipeline = createPipeline(deps, {
+export function createApp(deps: ApiDeps): ApiApp {
+  const admission = createAdmission();
+  const gate = createGate(deps.operation.appendsInFlight, deps.hasRoom);
+  const streams = createStreamRegistry(deps.limits);
+  const metrics = createMetrics({ readModel: deps.readModel, streams, gate, admission });
+  const shared = {
     gate,
     arrivals: createArrivals(deps.readModel, WRITE_TIMEOUT_MS),
     streams,
-    claimLimits: createClaimLimits(),
+    claimLimits: createClaimLimits(deps.limits.claimsPerMinute),
+    accountChanges: createTokenBuckets({
+      perSecond: deps.limits.accountChangesPerHour / 3600,
+      burst: deps.limits.accountChangesPerHour,
+    }),
+    reportLimits: createReportLimits(),
     publicGroups: createPublicGroups(),
     renderMetrics: metrics.render,
     openapi: JSON.stringify(openApiDocument(deps.version)),
-  });
+  };
+  const pipeline = createPipeline(deps, shared, admission);
 
   const router = new Router({ strict: true, sensitive: true });
   for (const route of ROUTES) router[route.method](route.path, pipeline(route));
@@ -48,5 +64,10 @@ export function createApp(deps: ApiDeps): Koa {
   app.use(() => {
     throw new ProblemError('not-found', 'there is no such resource');
   });
-  return app;
+  const handle = app.callback();
+  return {
+    callback: () => (request, response) => {
+      if (admission.enter(request, response)) void handle(request, response); // answers its failures itself
+    },
+  };
 }

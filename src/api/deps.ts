@@ -3,15 +3,18 @@ import type { Log } from '../log/open-log.ts';
 import type { Suite } from '../mls/suite.ts';
 import type { ReadModel } from '../projections/read-model.ts';
 import type { Limits } from '../wire/limits.ts';
+import type { Tickets } from './auth/tickets.ts';
 import type { ReceiptSigner } from './receipts.ts';
 
-/** Limits of this server's own operation, not part of what it publishes. */
+/** Limits of this server's own operation. Published like the others: a client may want to know why it is cut. */
 export interface OperationLimits {
   /** Requests a second that one network address may make, signed or not, and how many at once. */
   readonly addressPerSecond: number;
   readonly addressBurst: number;
   /** Appends under way at once; more are answered `not-ready`. */
   readonly appendsInFlight: number;
+  /** How long the headers of a request may take to arrive, from the connection or their first byte on, ms. */
+  readonly headersTimeoutMs: number;
   /** How long a body may take to arrive, ms. */
   readonly bodyTimeoutMs: number;
   /** How long a stream's reader may leave its socket full, ms. */
@@ -24,6 +27,7 @@ export const DEFAULT_OPERATION_LIMITS: OperationLimits = {
   addressPerSecond: 2_000,
   addressBurst: 4_000,
   appendsInFlight: 2_048,
+  headersTimeoutMs: 15_000,
   bodyTimeoutMs: 20_000,
   drainTimeoutMs: 20_000,
   heartbeatMs: 20_000,
@@ -40,6 +44,7 @@ export interface ApiDeps {
   readonly log: Pick<Log, 'appendDecided' | 'submitMessages' | 'describe'>;
   readonly suite: Suite;
   readonly signer: ReceiptSigner;
+  readonly tickets: Tickets;
   readonly logger: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -47,6 +52,8 @@ export interface ApiDeps {
   readonly bootSecond: number;
   /** Whether a TLS proxy stands in front: its `X-Forwarded-For` is believed, and `https` is the scheme. */
   readonly behindTlsProxy: boolean;
+  /** Whether more may be stored; while it says no, writes get `storage-full` and reads go on. Left out: always. */
+  readonly hasRoom?: () => boolean;
   /** Aborted when the server closes: streams and long polls end, new requests are turned away. */
   readonly closing: AbortSignal;
 }

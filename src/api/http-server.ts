@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type Koa from 'koa';
+import type { ApiApp } from './app.ts';
+import { endBrokenConnections } from './broken-connections.ts';
 
-/** A sender of headers, or a whole request, slower than this is cut. */
-const HEADERS_TIMEOUT_MS = 10_000;
+/** What is still being sent this long after it was answered is cut. */
 const REQUEST_TIMEOUT_MS = 60_000;
-const CHECK_TIMEOUTS_EVERY_MS = 5_000;
+/** Late headers are looked for this often in the time they have. */
+const CHECKS_PER_TIMEOUT = 4;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const HEADERS_MAX_BYTES = 16 * 1024;
 /** What is still open this long after closing began is cut. */
@@ -24,20 +25,22 @@ export interface HttpServer extends AsyncDisposable {
 
 /** @throws NodeJS.ErrnoException `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, … */
 export async function openHttpServer(
-  app: Koa,
-  place: { readonly host: string; readonly port: number },
+  app: ApiApp,
+  place: { readonly host: string; readonly port: number; readonly headersTimeoutMs: number },
 ): Promise<HttpServer> {
+  const { headersTimeoutMs } = place;
   const server = createServer(
     {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_TIMEOUTS_EVERY_MS,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headersTimeoutMs), // Node wants it so
+      connectionsCheckingInterval: Math.ceil(headersTimeoutMs / CHECKS_PER_TIMEOUT),
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       maxHeaderSize: HEADERS_MAX_BYTES,
       noDelay: true,
     },
     app.callback(),
   );
+  endBrokenConnections(server);
   const unused = trackUnused(server);
   await listen(server, place);
   const { port } = server.address() as AddressInfo;

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ReadModel } from '../projections/read-model.ts';
+import type { Admission } from './http/admission.ts';
 import type { StreamRegistry } from './sync/stream-registry.ts';
 import type { Gate } from './writes/gate.ts';
 
@@ -16,6 +17,7 @@ export function createMetrics(sources: {
   readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness'>;
   readonly streams: StreamRegistry;
   readonly gate: Gate;
+  readonly admission: Pick<Admission, 'limit' | 'turnedAway'>;
 }): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -49,7 +51,21 @@ export function createMetrics(sources: {
     'Log sequence this node has folded.',
     () => sources.readModel.checkpoint().sequence,
   );
-  gauge('mlsd_streams_open', 'Live streams open.', () => sources.streams.open);
+  gauge('mlsd_streams_open', 'Live streams and waiting long polls open.', () => sources.streams.open);
+  gauge(
+    'mlsd_admission_limit',
+    'Requests that may be on their way to being authenticated at once.',
+    () => sources.admission.limit,
+  );
+  new Counter({
+    name: 'mlsd_turned_away_total',
+    help: 'Requests refused before they were looked at, because too many were on their way.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(sources.admission.turnedAway);
+    },
+  });
   gauge('mlsd_appends_in_flight', 'Appends under way.', () => sources.gate.inFlight);
   return {
     request(method, route, status, problem, seconds) {

@@ -2,107 +2,167 @@ import type { RouterContext } from '@koa/router';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { parseLaterStatement } from '../wire/account-chain.ts';
 import { parseRegistration, statementToSign } from '../wire/account-statement.ts';
 import { concatBytes, toUtf8 } from '../wire/bytes.ts';
 import { type ClientId, deviceIdOf, isClientId } from '../wire/ids.ts';
 import { ProblemError } from '../wire/problems.ts';
 import type { RegisterRequest } from '../wire/schemas/accounts.ts';
-import { type Authenticator, createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
+import { createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
 import { createDeviceKeys, verifyEd25519 } from './auth/device-keys.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
+import type { Admission } from './http/admission.ts';
 import { checkBodyHeaders, hasBody, readBody } from './http/body.ts';
 import { decodeBody, encodeValue, MEDIA_TYPES, representationFor } from './http/negotiate.ts';
 import { notReady } from './http/problem.ts';
-import type { Answer, Registrant, Route, Shared } from './route.ts';
+import type { Answer, RecoveringDevice, Registrant, Route, Shared } from './route.ts';
 import { sha256 } from './sha256.ts';
+import { judgedOnNewest } from './writes/judged-on-newest.ts';
 
 /** A route as the router takes it. */
 export type RouteMiddleware = (ctx: RouterContext) => Promise<void>;
 
 /**
  * One request from its headers to its answer, in the order that makes a flood cheap: length, address, form and time of
- * the signature, key, the device's rate; only then the body, its digest, replay and the signature itself; only then
- * the schemas and the handler.
+ * the signature, ticket, device, the device's rate; only then the body, its digest, replay and the signature itself;
+ * only then the schemas and the handler.
+ *
+ * Signatures that turn out wrong are counted against the address they come from, never against the device they name:
+ * a forger buys few checks, and takes nothing from whom it names.
  */
-export function createPipeline(deps: ApiDeps, shared: Shared): (route: Route) => RouteMiddleware {
+export function createPipeline(
+  deps: ApiDeps,
+  shared: Shared,
+  admission: Pick<Admission, 'leave'>,
+): (route: Route) => RouteMiddleware {
   const { limits, operation } = deps;
   const authenticator = createAuthenticator(deps);
   const addresses = createTokenBuckets({ perSecond: operation.addressPerSecond, burst: operation.addressBurst });
+  const failures = createTokenBuckets({ perSecond: limits.failuresPerSecond, burst: limits.failuresBurst });
+  const registrations = createTokenBuckets({
+    perSecond: limits.registrationsPerMinute / 60,
+    burst: limits.registrationsPerMinute,
+  });
   const devices = createTokenBuckets({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst });
   const keys = createDeviceKeys();
 
-  return (route) => async (ctx) => {
-    const { req } = ctx;
-    const now = deps.now();
+  return (route) => {
     const maxBytes = route.maxBytes?.(limits) ?? limits.requestMaxBytes;
-    checkBodyHeaders(req, maxBytes);
-    take(addresses, ctx.ip, now);
-    if (route.auth !== 'public') checkReady(deps);
-    const caller = route.auth === 'public' ? undefined : await authenticate(ctx, route, maxBytes, now);
-    const params = parse(route.params, ctx.params, 'the path');
-    const query = parse(route.query, queryOf(ctx), 'the query');
-    const call = {
-      deps,
-      shared,
-      params,
-      query,
-      body: caller?.body,
-      caller: caller?.caller,
-      now,
-      requestId: route.idempotent === true ? idempotencyKey(ctx) : ('' as ClientId),
-      requestDigest: caller?.digest ?? NO_DIGEST,
-      accept: ctx.get('accept') || undefined,
-      request: req,
-      response: ctx.res,
+    return async (ctx) => {
+      const { req } = ctx;
+      const now = deps.now();
+      checkBodyHeaders(req, maxBytes);
+      turnAway(addresses.take(ctx.ip, now));
+      if (route.auth !== 'public') checkReady(deps);
+      const caller = route.auth === 'public' ? undefined : await authenticate(ctx, route, maxBytes, now);
+      admission.leave(ctx.res);
+      const params = parse(route.params, ctx.params, 'the path');
+      const query = route.query === undefined ? undefined : parse(route.query, queryOf(ctx), 'the query');
+      const call = {
+        deps,
+        shared,
+        params,
+        query,
+        body: caller?.body,
+        caller: caller?.caller,
+        now,
+        requestId: route.idempotent === true ? idempotencyKey(ctx) : ('' as ClientId),
+        requestDigest: caller?.digest ?? NO_DIGEST,
+        sessionEndsAt: caller?.sessionEndsAt,
+        address: ctx.ip,
+        accept: ctx.get('accept') || undefined,
+        request: req,
+        response: ctx.res,
+      };
+      respond(ctx, await judgedOnNewest(deps, () => route.handle(call as never)), deps.logger);
     };
-    respond(ctx, await route.handle(call as never), deps.logger);
   };
 
   async function authenticate(ctx: Koa.Context, route: Route, maxBytes: number, now: number) {
     const { req } = ctx;
-    const opened = authenticator.open(req);
-    const device = route.auth === 'device' ? deps.readModel.device(opened.keyid as never) : undefined;
+    const opened = authenticator.open(req, route.auth === 'device' ? route.proof : 'device-key');
+    const device = route.auth === 'device' ? deps.readModel.device(opened.device) : undefined;
     if (route.auth === 'device' && device === undefined) {
+      if (deps.readModel.isRevoked(opened.device)) throw unauthenticated('revoked', 'this device was revoked');
       throw unauthenticated('unknown-key', 'no device with this key is registered here');
     }
-    take(devices, opened.keyid, now);
+    if (device !== undefined && opened.session !== undefined && opened.session.account !== device.account) {
+      throw unauthenticated('session-expired', 'this session is of another account');
+    }
+    turnAway(devices.wait(opened.device, now));
     const bytes = hasBody(req) ? await readBody(req, maxBytes, operation.bodyTimeoutMs) : undefined;
-    if (device === undefined) return await authenticateRegistrant(authenticator, opened, ctx, route, bytes);
-    await authenticator.prove(opened, device.key, req, bytes);
-    return { caller: device, body: bodyOf(ctx, route, bytes), digest: digestOf(ctx, route, bytes) };
+    if (device === undefined) return await authenticateRegistrant(opened, ctx, route, bytes);
+    turnAway(devices.take(opened.device, now));
+    const bodyDigest = await prove(opened, device.key, ctx, bytes).catch((error: unknown) => {
+      devices.refund(opened.device, now);
+      throw error;
+    });
+    return {
+      caller: device,
+      body: bodyOf(ctx, route, bytes),
+      digest: digestOf(ctx, route, bodyDigest),
+      sessionEndsAt: opened.session?.expiresAt,
+    };
+  }
+
+  /** A session's signature is so cheap that the rate of its address is limit enough. */
+  async function prove(opened: OpenedSignature, key: Uint8Array, ctx: Koa.Context, bytes: Uint8Array | undefined) {
+    if (opened.session !== undefined) return await authenticator.prove(opened, key, ctx.req, bytes);
+    const now = deps.now();
+    turnAway(failures.wait(ctx.ip, now));
+    try {
+      return await authenticator.prove(opened, key, ctx.req, bytes);
+    } catch (error) {
+      if (error instanceof ProblemError && error.members.reason === 'bad-signature') failures.charge(ctx.ip, now);
+      throw error;
+    }
   }
 
   /** The key comes with the body: it has to be the one that the signature names, and to have signed the statement. */
   async function authenticateRegistrant(
-    prover: Authenticator,
     opened: OpenedSignature,
     ctx: Koa.Context,
     route: Route,
     bytes: Uint8Array | undefined,
   ) {
     const body = bodyOf(ctx, route, bytes) as RegisterRequest;
-    const parsed = parseRegistration(body.statement);
-    if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
-    const { statement } = parsed;
+    const statement = route.auth === 'recovery' ? addedBy(body.statement) : registeredBy(body.statement);
     const { key } = statement.device;
     const device = deviceIdOf(key, sha256);
-    if (device !== opened.keyid)
+    if (device !== opened.device)
       throw unauthenticated('unknown-key', 'the signature names another key than the statement');
-    await prover.prove(opened, key, ctx.req, bytes);
-    if (!(await verifyEd25519(keys.get(key), statementToSign(body.statement), body.signature))) {
+    turnAway(registrations.take(ctx.ip, deps.now()));
+    const bodyDigest = await prove(opened, key, ctx, bytes);
+    const signedByItself = statement.type === 'register';
+    if (signedByItself && !(await verifyEd25519(keys.get(key), statementToSign(body.statement), body.signature))) {
+      failures.charge(ctx.ip, deps.now());
       throw unauthenticated('bad-signature', 'the statement is not signed by its device key');
     }
-    const caller: Registrant = { device, statement };
-    return { caller, body, digest: digestOf(ctx, route, bytes) };
+    const caller = { device, statement };
+    return { caller, body, digest: digestOf(ctx, route, bodyDigest), sessionEndsAt: undefined };
   }
 }
 
-const NO_DIGEST = new Uint8Array(32);
-const SEPARATOR = Uint8Array.of(0);
+function registeredBy(bytes: Uint8Array): Registrant['statement'] {
+  const parsed = parseRegistration(bytes);
+  if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
+  return parsed.statement;
+}
 
-function take(buckets: ReturnType<typeof createTokenBuckets>, key: string, now: number): void {
-  const wait = buckets.take(key, now);
+function addedBy(bytes: Uint8Array): RecoveringDevice['statement'] {
+  const parsed = parseLaterStatement(bytes);
+  if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
+  if (parsed.statement.type !== 'add-device') {
+    throw new ProblemError('invalid-request', 'the statement adds no device');
+  }
+  return parsed.statement;
+}
+
+const NO_DIGEST = new Uint8Array(32);
+const NO_BODY_DIGEST = sha256(new Uint8Array(0));
+
+function turnAway(wait: number): void {
   if (wait > 0) throw new ProblemError('rate-limited', 'too many requests', { retryAfterSeconds: wait });
 }
 
@@ -118,14 +178,14 @@ function bodyOf(ctx: Koa.Context, route: Route, bytes: Uint8Array | undefined): 
     return undefined;
   }
   if (bytes === undefined) throw new ProblemError('invalid-request', 'this request needs a body');
-  return parse(route.body, decodeBody(ctx.get('content-type'), bytes), 'the body');
+  const contentType = ctx.get('content-type');
+  return route.readBody?.(contentType, bytes) ?? parse(route.body, decodeBody(contentType, bytes), 'the body');
 }
 
 /** The method and the path belong to it: one key for two resources is a conflict too. */
-function digestOf(ctx: Koa.Context, route: Route, bytes: Uint8Array | undefined): Uint8Array {
+function digestOf(ctx: Koa.Context, route: Route, bodyDigest: Uint8Array | undefined): Uint8Array {
   if (route.idempotent !== true) return NO_DIGEST;
-  const body = sha256(bytes ?? new Uint8Array(0));
-  return sha256(concatBytes(toUtf8(ctx.method), SEPARATOR, toUtf8(ctx.path), SEPARATOR, body));
+  return sha256(concatBytes(toUtf8(`${ctx.method}\0${ctx.path}\0`), bodyDigest ?? NO_BODY_DIGEST));
 }
 
 function idempotencyKey(ctx: Koa.Context): ClientId {
@@ -145,6 +205,7 @@ function parse(schema: z.ZodType | undefined, value: unknown, what: string): unk
 
 function queryOf(ctx: Koa.Context): Record<string, string> {
   const query: Record<string, string> = {};
+  if (ctx.querystring === '') return query;
   for (const [name, value] of new URLSearchParams(ctx.querystring)) {
     if (Object.hasOwn(query, name)) throw new ProblemError('invalid-request', `the query names ${name} twice`);
     query[name] = value;
@@ -174,9 +235,14 @@ function respond(ctx: Koa.Context, answer: Answer, logger: Logger): void {
   }
 }
 
+/** Straight to the response: Koa's own way to it costs as much as checking the signature of a session. */
 function write(ctx: Koa.Context, status: number, type: string, body: Uint8Array | string): void {
-  ctx.status = status;
-  ctx.set('content-type', type);
-  ctx.set('vary', 'accept');
-  ctx.body = typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const { res } = ctx;
+  ctx.respond = false;
+  res.statusCode = status;
+  res.setHeader('content-type', type);
+  res.setHeader('vary', 'accept');
+  res.setHeader('content-length', bytes.length);
+  res.end(bytes);
 }

@@ -14,7 +14,11 @@ const SEED_BYTES = 32;
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /** A key of its own for each use, from the one secret that all nodes of a domain share (HKDF-SHA256, RFC 5869). */
-export function deriveKey(domainSecret: Uint8Array, use: 'receipts' | 'cursors', bytes: number): Uint8Array {
+export function deriveKey(
+  domainSecret: Uint8Array,
+  use: 'receipts' | 'cursors' | 'sessions',
+  bytes: number,
+): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', domainSecret, new Uint8Array(0), `mlsd v1 ${use}`, bytes));
 }
 

@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import type { DeviceView } from '../projections/read-model.ts';
+import type { LaterStatement } from '../wire/account-chain.ts';
 import type { RegistrationStatement } from '../wire/account-statement.ts';
 import type { ClientId, DeviceId } from '../wire/ids.ts';
 import type { Limits } from '../wire/limits.ts';
 import type { ProblemCode } from '../wire/problems.ts';
+import type { TokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
 import type { StreamRegistry } from './sync/stream-registry.ts';
 import type { Arrivals } from './writes/arrivals.ts';
@@ -12,13 +14,19 @@ import type { ClaimLimits } from './writes/claim-limits.ts';
 import type { Gate } from './writes/gate.ts';
 import type { PublicGroups } from './writes/public-groups.ts';
 
-/** Who may call: anybody, a registered device, or a device that is about to be one. */
-export type AuthKind = 'public' | 'device' | 'registration';
+/** Who may call: anybody, a registered device, or a device that is about to be one (of a new account, or of one recovered). */
+export type AuthKind = 'public' | 'device' | 'registration' | 'recovery';
 
 /** A device that proved a key which its statement, not the log, speaks for. */
 export interface Registrant {
   readonly device: DeviceId;
   readonly statement: RegistrationStatement;
+}
+
+/** The same for a device that the recovery key of an account speaks for; whether it does is for the handler to say. */
+export interface RecoveringDevice {
+  readonly device: DeviceId;
+  readonly statement: LaterStatement & { readonly type: 'add-device' };
 }
 
 /** What lives as long as the app and is shared by its requests. */
@@ -27,6 +35,10 @@ export interface Shared {
   readonly arrivals: Arrivals;
   readonly streams: StreamRegistry;
   readonly claimLimits: ClaimLimits;
+  /** Changes of one account, by its id. */
+  readonly accountChanges: TokenBuckets;
+  /** Reports of a device. */
+  readonly reportLimits: TokenBuckets;
   readonly publicGroups: PublicGroups;
   readonly renderMetrics: () => Promise<{ readonly type: string; readonly text: string }>;
   readonly openapi: string;
@@ -46,6 +58,10 @@ export interface Call<Params, Query, Body, Caller> {
   readonly requestId: ClientId;
   /** Of an idempotent route SHA-256 over method, path and body: the same request id with another one is a conflict. */
   readonly requestDigest: Uint8Array;
+  /** When the session that signed the request ends, milliseconds since 1970; `undefined` when the device key signed. */
+  readonly sessionEndsAt: number | undefined;
+  /** Network address of the caller. */
+  readonly address: string;
   readonly accept: string | undefined;
   /** For answers that go on: the raw request and response. */
   readonly request: IncomingMessage;
@@ -72,14 +88,18 @@ export interface RouteAnswer {
 }
 
 interface RouteBase {
-  readonly method: 'get' | 'post' | 'put';
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** With `:name` for parameters, as the router takes it. */
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
   /** `Idempotency-Key` is needed. */
   readonly idempotent?: boolean;
+  /** The device key itself has to sign, a session does not do: for what changes who somebody is. */
+  readonly proof?: 'device-key';
   readonly maxBytes?: (limits: Limits) => number;
+  /** A short way to the body's value, by its `Content-Type`; `undefined` leaves it to the schema, and so does its absence. */
+  readonly readBody?: (contentType: string | undefined, bytes: Uint8Array) => unknown;
   readonly answers: Readonly<Record<number, RouteAnswer>>;
   /** Problems beside those that every route of its kind may answer. */
   readonly problems: readonly ProblemCode[];
@@ -98,6 +118,7 @@ interface CallerOf {
   public: undefined;
   device: DeviceView;
   registration: Registrant;
+  recovery: RecoveringDevice;
 }
 
 type Parsed<Schema> = Schema extends z.ZodType<infer Output> ? Output : undefined;

@@ -1,12 +1,14 @@
-import { createPublicKey } from 'node:crypto';
+import { createHmac, createPublicKey } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAuthenticator } from '../../src/api/auth/authenticate.ts';
 import { verifyEd25519 } from '../../src/api/auth/device-keys.ts';
+import { createTickets } from '../../src/api/auth/tickets.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { fromBase64, toUtf8 } from '../../src/wire/bytes.ts';
 import { contentDigest, signRequest } from '../../src/wire/http-signature.ts';
+import type { AccountId, DeviceId } from '../../src/wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 import { createDeviceKey } from '../support/signed-client.ts';
@@ -14,6 +16,14 @@ import { createDeviceKey } from '../support/signed-client.ts';
 const NOW = Date.UTC(2026, 10, 1, 12);
 const SECOND = NOW / 1000;
 const key = createDeviceKey(new Uint8Array(32).fill(7));
+const MAC_KEY = new Uint8Array(32).fill(9);
+const tickets = createTickets(new Uint8Array(32).fill(5), 'chat.example');
+const ticketOf = (expiresAt: number, device = key.id) =>
+  tickets.seal({ device, account: 'a'.repeat(32) as AccountId, key: MAC_KEY, expiresAt });
+const TICKET = ticketOf(NOW + 900_000);
+const ALGORITHMS = ['ed25519', 'hmac-sha256'] as const;
+type Algorithm = (typeof ALGORITHMS)[number];
+const hmac = (base: Uint8Array) => new Uint8Array(createHmac('sha256', MAC_KEY).update(base).digest());
 const BODY = toUtf8('{"hello":"world"}');
 
 interface Sent {
@@ -24,9 +34,17 @@ interface Sent {
 }
 
 async function signed(
-  options: { created?: number; nonce?: string; body?: Uint8Array | undefined } = {},
+  options: {
+    created?: number;
+    nonce?: string;
+    body?: Uint8Array | undefined;
+    alg?: Algorithm;
+    keyid?: string;
+    sign?: (base: Uint8Array) => Uint8Array;
+  } = {},
 ): Promise<Sent> {
   const body = 'body' in options ? options.body : BODY;
+  const { alg = 'ed25519' } = options;
   const headers = await signRequest(
     {
       method: 'POST',
@@ -35,26 +53,31 @@ async function signed(
       query: '?a=1',
       ...(body === undefined ? {} : { contentDigest: contentDigest(body, nodeSha256) }),
     },
-    { created: options.created ?? SECOND, nonce: options.nonce ?? 'n'.repeat(22), keyid: key.id, alg: 'ed25519' },
-    key.sign,
+    {
+      created: options.created ?? SECOND,
+      nonce: options.nonce ?? 'n'.repeat(22),
+      keyid: options.keyid ?? (alg === 'ed25519' ? key.id : TICKET),
+      alg,
+    },
+    options.sign ?? (alg === 'ed25519' ? key.sign : hmac),
   );
   return { method: 'POST', url: '/v1/groups/x/commits?a=1', headers: { host: 'chat.example:4000', ...headers }, body };
 }
 
 function authenticator(now = () => NOW, bootSecond = SECOND - 100) {
-  return createAuthenticator({ limits: DEFAULT_LIMITS, now, bootSecond, behindTlsProxy: false });
+  return createAuthenticator({ limits: DEFAULT_LIMITS, now, bootSecond, behindTlsProxy: false, tickets });
 }
 
 /** `accepted`, or the reason of the refusal. */
-async function outcome(sent: Sent, by = authenticator()): Promise<string> {
+async function outcome(sent: Sent, by = authenticator(), proof?: 'device-key'): Promise<string> {
   const request = { method: sent.method, url: sent.url, headers: sent.headers } as unknown as IncomingMessage;
   try {
-    const opened = by.open(request);
-    if (opened.keyid !== key.id) return 'unknown-key';
+    const opened = by.open(request, proof);
+    if (opened.device !== key.id) return 'unknown-key';
     await by.prove(opened, key.publicKey, request, sent.body);
     return 'accepted';
   } catch (error) {
-    if (error instanceof ProblemError && error.code === 'unauthenticated') return String(error.members.reason);
+    if (error instanceof ProblemError && error.members.reason !== undefined) return error.members.reason;
     throw error;
   }
 }
@@ -80,13 +103,13 @@ describe('authentication by HTTP Message Signatures', () => {
     expect(await verifyEd25519(publicKey, toUtf8(base.replace('/foo', '/fou')), signature)).toBe(false);
   });
 
-  it('takes a request in the one form there is, with and without a body', async () => {
-    expect(await outcome(await signed())).toBe('accepted');
-    expect(await outcome(await signed({ body: undefined }))).toBe('accepted');
+  it.each(ALGORITHMS)('takes a request in the one form there is, with and without a body (%s)', async (alg) => {
+    expect(await outcome(await signed({ alg }))).toBe('accepted');
+    expect(await outcome(await signed({ alg, body: undefined }))).toBe('accepted');
   });
 
-  it('refuses a request of which any byte that is sent was changed', async () => {
-    const sent = await signed();
+  it.each(ALGORITHMS)('refuses a request of which any byte that is sent was changed (%s)', async (alg) => {
+    const sent = await signed({ alg });
     const parts = ['method', 'url', 'host', 'signature-input', 'signature', 'content-digest', 'body'] as const;
     await fc.assert(
       fc.asyncProperty(
@@ -141,17 +164,71 @@ describe('authentication by HTTP Message Signatures', () => {
     expect(await outcome(await signed({ created: SECOND - 5 }), by)).toBe('accepted');
   });
 
-  it('takes a signature once in its whole window, also when both copies come at the same moment', async () => {
-    let now = NOW;
-    const by = authenticator(() => now, 0);
-    const sent = await signed({ created: SECOND + 60 });
-    const both = await Promise.all([outcome(sent, by), outcome(sent, by)]);
-    expect(both.sort()).toEqual(['accepted', 'replayed']);
-    for (let waited = 0; waited <= 120; waited += 10) {
-      now = NOW + waited * 1000;
-      expect(await outcome(sent, by)).toBe('replayed');
-    }
-    now = NOW + 121_000;
-    expect(await outcome(sent, by)).toBe('stale');
+  it.each(ALGORITHMS)(
+    'takes a signature once in its whole window, also both copies at one moment (%s)',
+    async (alg) => {
+      let now = NOW;
+      const by = authenticator(() => now, 0);
+      const sent = await signed({ alg, created: SECOND + 60 });
+      const both = await Promise.all([outcome(sent, by), outcome(sent, by)]);
+      expect(both.sort()).toEqual(['accepted', 'replayed']);
+      for (let waited = 0; waited <= 120; waited += 10) {
+        now = NOW + waited * 1000;
+        expect(await outcome(sent, by)).toBe('replayed');
+      }
+      now = NOW + 121_000;
+      expect(await outcome(sent, by)).toBe('stale');
+    },
+  );
+
+  it('a session is good until it ends, and only for what its own key signed', async () => {
+    const forged = (base: Uint8Array) => new Uint8Array(createHmac('sha256', new Uint8Array(32)).update(base).digest());
+    const session = (options: Parameters<typeof signed>[0]) => signed({ alg: 'hmac-sha256', ...options });
+    expect(await outcome(await session({ sign: forged }))).toBe('bad-signature');
+    expect(await outcome(await session({ keyid: ticketOf(NOW + 1) }))).toBe('accepted');
+    expect(await outcome(await session({ keyid: ticketOf(NOW) }))).toBe('session-expired');
+    expect(await outcome(await session({ keyid: ticketOf(NOW + 900_000, 'b'.repeat(32) as DeviceId) }))).toBe(
+      'unknown-key',
+    );
+    expect(await outcome(await signed({ keyid: TICKET }))).toBe('unknown-key');
+  });
+
+  it('a session does not do where the device key is needed', async () => {
+    expect(await outcome(await signed({ alg: 'hmac-sha256' }), authenticator(), 'device-key')).toBe(
+      'device-key-required',
+    );
+    expect(await outcome(await signed(), authenticator(), 'device-key')).toBe('accepted');
+  });
+});
+
+describe('tickets', () => {
+  it('open under the secret and domain they were sealed with, and under no other', () => {
+    const again = createTickets(new Uint8Array(32).fill(5), 'chat.example').open(TICKET);
+    expect(again).toMatchObject({ device: key.id, account: 'a'.repeat(32), expiresAt: NOW + 900_000 });
+    expect(again!.key.export()).toEqual(Buffer.from(MAC_KEY));
+    expect(createTickets(new Uint8Array(32).fill(5), 'other.example').open(TICKET)).toBeUndefined();
+    expect(createTickets(new Uint8Array(32).fill(6), 'chat.example').open(TICKET)).toBeUndefined();
+  });
+
+  it('do not open when any byte was changed, and tell nothing of what they hold', () => {
+    fc.assert(
+      fc.property(fc.nat(TICKET.length - 1), fc.constantFrom(...'ABCZabcz0189-_'), (at, character) => {
+        fc.pre(TICKET[at] !== character);
+        expect(tickets.open(`${TICKET.slice(0, at)}${character}${TICKET.slice(at + 1)}`)).toBeUndefined();
+      }),
+    );
+    for (const text of ['', 'x', 'A'.repeat(38), 'A'.repeat(400), '?']) expect(tickets.open(text)).toBeUndefined();
+    expect(Buffer.from(TICKET, 'base64url').toString('latin1')).not.toContain(key.id);
+    expect(ticketOf(NOW + 900_000)).not.toBe(TICKET);
+  });
+
+  it('fit into a keyid whatever the domain is', () => {
+    const long = createTickets(new Uint8Array(32), `${'d'.repeat(60)}.`.repeat(4)).seal({
+      device: key.id,
+      account: 'a'.repeat(32) as AccountId,
+      key: MAC_KEY,
+      expiresAt: Number.MAX_SAFE_INTEGER,
+    });
+    expect(long.length).toBeLessThanOrEqual(512);
   });
 });

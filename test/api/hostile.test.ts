@@ -15,6 +15,7 @@ const isAlive = async (): Promise<void> => {
 
 const WRITES: [string, string][] = [
   ['POST', '/v1/accounts'],
+  ['POST', '/v1/sessions'],
   ['PUT', '/v1/key-packages'],
   ['POST', '/v1/key-packages/claims'],
   ['POST', '/v1/groups'],
@@ -129,7 +130,7 @@ describe('hostile input', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
 
-  it('a body that comes too slowly, or breaks off, costs its sender the connection', async () => {
+  it('D13: a body that comes too slowly, or breaks off, costs its sender the connection', async () => {
     expect(await raw((head) => `${head}content-length: 1000\r\n\r\n{"a"`)).toMatch(
       /^HTTP\/1.1 400 [\s\S]*did not arrive within/,
     );
@@ -155,7 +156,6 @@ describe('hostile input', () => {
     const targets: [string, string][] = [
       ...WRITES.map(([method, path]): [string, string] => [method, path.replace('GROUP', 'a'.repeat(22))]),
       ['GET', '/v1/accounts?name=a'],
-      ['GET', `/v1/accounts/${'a'.repeat(32)}`],
       ['GET', '/v1/key-packages'],
       ['GET', '/v1/groups'],
       ['GET', `/v1/groups/${'a'.repeat(22)}`],

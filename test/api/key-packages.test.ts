@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { CLAIMS_PER_MINUTE } from '../../src/api/writes/claim-limits.ts';
 import { createKeyPackage, generateSignatureKeys } from '../../src/mls/session/key-package.ts';
 import { toHex } from '../../src/wire/bytes.ts';
+import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import type { ClaimResult } from '../../src/wire/schemas/key-packages.ts';
 import { newId, okValue, problemOf } from '../support/signed-client.ts';
 import { suite, type TestDevice } from '../support/test-device.ts';
@@ -136,7 +136,7 @@ describe('claims', () => {
   it('D8: are limited a requester and a target', async () => {
     const alice = await device();
     const group = await alice.createGroup();
-    const claims = Array.from({ length: CLAIMS_PER_MINUTE + 30 }, () => alice.claim(group, ['a'.repeat(32)]));
+    const claims = Array.from({ length: DEFAULT_LIMITS.claimsPerMinute + 30 }, () => alice.claim(group, ['a'.repeat(32)]));
     const answers = await Promise.all(claims);
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThanOrEqual(1);
@@ -151,7 +151,7 @@ describe('claims', () => {
     );
     const answered = await Promise.all(
       rivals.flatMap(({ rival, group: own }) =>
-        Array.from({ length: CLAIMS_PER_MINUTE }, () => rival.claim(own, [bob.account])),
+        Array.from({ length: DEFAULT_LIMITS.claimsPerMinute }, () => rival.claim(own, [bob.account])),
       ),
     );
     const problems = answered.flatMap(({ status, value }) => (status === 200 ? [value.results[0].problem] : []));

@@ -32,6 +32,15 @@ describe('token buckets', () => {
     expect(buckets.take('a', 2_000, 4)).toBe(0);
   });
 
+  it('waiting takes nothing, a charge goes into debt, a refund never over the brim', () => {
+    const buckets = createTokenBuckets({ perSecond: 1, burst: 2 });
+    expect([buckets.wait('a', 0, 2), buckets.wait('a', 0, 2)]).toEqual([0, 0]);
+    buckets.charge('a', 0, 5);
+    expect(buckets.wait('a', 0)).toBe(4);
+    buckets.refund('a', 0, 100);
+    expect([buckets.take('a', 0, 2), buckets.take('a', 0)]).toEqual([0, 1]);
+  });
+
   it('keep callers apart', () => {
     const buckets = createTokenBuckets({ perSecond: 1, burst: 1 });
     expect([buckets.take('a', 0), buckets.take('b', 0), buckets.take('a', 0)]).toEqual([0, 0, 1]);
@@ -60,17 +69,28 @@ describe('the replay set', () => {
 });
 
 describe('the stream registry', () => {
-  it('gives each device its places, and a place back only once', () => {
-    const registry = createStreamRegistry(2);
-    const device = 'a' as DeviceId;
-    const first = registry.enter(device);
-    registry.enter(device);
-    expect(registry.enter(device)).toBeUndefined();
-    expect(registry.enter('b' as DeviceId)).toBeDefined();
+  const [a, b, c] = ['a', 'b', 'c'] as DeviceId[] as [DeviceId, DeviceId, DeviceId];
+
+  it('D13: gives each device its places, and a place back only once', () => {
+    const registry = createStreamRegistry({ streamsPerDevice: 2, streamsPerAddress: 100 });
+    const first = registry.enter(a, '::1');
+    registry.enter(a, '::1');
+    expect(registry.enter(a, '::1')).toBeUndefined();
+    expect(registry.enter(b, '::1')).toBeDefined();
     first?.leave();
     first?.leave();
     expect(registry.open).toBe(2);
-    expect(registry.enter(device)).toBeDefined();
-    expect(registry.enter(device)).toBeUndefined();
+    expect(registry.enter(a, '::1')).toBeDefined();
+    expect(registry.enter(a, '::1')).toBeUndefined();
+  });
+
+  it('D13: gives each address its places, whatever devices are behind it', () => {
+    const registry = createStreamRegistry({ streamsPerDevice: 2, streamsPerAddress: 2 });
+    const first = registry.enter(a, '::1');
+    registry.enter(b, '::1');
+    expect(registry.enter(c, '::1')).toBeUndefined();
+    expect(registry.enter(c, '::2')).toBeDefined();
+    first?.leave();
+    expect(registry.enter(c, '::1')).toBeDefined();
   });
 });

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LIMIT_NAMES } from '../../src/bin/mlsd/options.ts';
 import { toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import { serverInfoSchema } from '../../src/wire/schemas/server-info.ts';
@@ -32,10 +33,11 @@ describe('the public resources', () => {
     });
   });
 
-  it('publish domain, limits and the key of receipts', async () => {
+  it('D13: publish domain, every limit there is, and the key of receipts', async () => {
     const info = serverInfoSchema.parse(JSON.parse((await get('/.well-known/mlsd')).text));
     expect(info).toMatchObject({ domain: 'localhost', protocol: 1, ciphersuites: [1] });
-    expect(Object.keys(info.limits)).toEqual(Object.keys(DEFAULT_LIMITS));
+    expect(Object.keys(info.limits)).toEqual(LIMIT_NAMES);
+    expect(info.limits).toMatchObject({ sessionTtlMs: DEFAULT_LIMITS.sessionTtlMs });
     const before = toHex(info.serverKey);
     await server().restart();
     expect(toHex(serverInfoSchema.parse(JSON.parse((await get('/.well-known/mlsd')).text)).serverKey)).toBe(before);

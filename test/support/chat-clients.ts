@@ -1,16 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import type { ChatClient, ChatEvent, HistoryLine } from '../../src/client/chat-client.ts';
 import { startOver } from '../../src/client/runner/start.ts';
 import type { ClientStore } from '../../src/client/store/client-store.ts';
 import { loadGroups } from '../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
+import { createHttpApi } from '../../src/client/transport/http-api.ts';
+import type { ServerApi } from '../../src/client/transport/server-api.ts';
 import { createMlsConfig } from '../../src/mls/config.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { toHex } from '../../src/wire/bytes.ts';
-import { type Cursor, type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
-import type { FakeServer } from './fake-server.ts';
+import { type Cursor, type DeviceId, type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
 import { until } from './until.ts';
 
-/** A client over a memory store and the fake server, that can be killed and started again with what it had stored. */
+/** A client over a memory store, that can be killed and started again with what it had stored. */
 export interface TestChatter {
   readonly name: string;
   readonly rows: Map<string, Uint8Array>;
@@ -33,15 +36,30 @@ export interface ChatterOptions {
   readonly random?: () => number;
 }
 
+/** A server that clients can be connected to: the fake one, or {@link overHttp}. */
+export interface ConnectableServer {
+  connect(device: DeviceId, sign: (message: Uint8Array) => Promise<Uint8Array>): ServerApi;
+}
+
+/** A real server, to be asked for its address whenever a client connects. */
+export function overHttp(url: () => string): ConnectableServer {
+  const world = {
+    sha256: nodeSha256,
+    now: Date.now,
+    randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
+  };
+  return { connect: (device, sign) => createHttpApi({ server: url(), device, sign, ...world }) };
+}
+
 export async function openChatter(
-  server: FakeServer,
+  server: ConnectableServer,
   name: string,
   options: ChatterOptions = {},
 ): Promise<TestChatter> {
   const rows = new Map<string, Uint8Array>();
   const start = async (): Promise<ChatClient> => {
     const store = options.store?.(rows) ?? createMemoryStore(rows);
-    const chat = await startOver(store, ({ id }) => server.connect(id), {
+    const chat = await startOver(store, ({ id, sign }) => server.connect(id, sign), {
       server: 'fake',
       userName: name,
       ...(options.random === undefined ? {} : { random: options.random }),

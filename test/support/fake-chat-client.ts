@@ -58,10 +58,12 @@ interface FakeControl {
 export interface FakeOptions {
   readonly me: string;
   readonly knownUsers?: readonly string[];
+  readonly recoveryCode?: string;
 }
 
 export function createFakeChatClient(options: FakeOptions): FakeChatClient {
   const me = fakePerson(options.me);
+  let untold = options.recoveryCode;
   const users = new Set([options.me, ...(options.knownUsers ?? [])]);
   const groups = new Map<GroupId, FakeGroup>();
   const lines: HistoryLine[] = [];
@@ -189,8 +191,8 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
         role: groupOf(id).administrators.includes(name) ? 'admin' : 'member',
         me: name === options.me,
       })),
-    openGroup: async (name): Promise<OpenOutcome> => {
-      calls.push(`openGroup(${name})`);
+    openGroup: async (name, wanted): Promise<OpenOutcome> => {
+      calls.push(`openGroup(${wanted?.handshakes === undefined ? name : `${name}, ${wanted.handshakes}`})`);
       needServer();
       const found = [...groups.values()].find((group) => foldName(group.status.name) === foldName(name));
       if (found?.status.state === 'member') return { kind: 'member', group: found.status.group };
@@ -233,6 +235,19 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       if (removed.length > 0) changeMembers(group, [], removed);
       return outcomes;
     },
+    promote: async (_group, names) => {
+      calls.push(`promote(${names.join(', ')})`);
+      return names.map((name): PersonOutcome => ({ name, kind: 'done' }));
+    },
+    demote: async (_group, names) => {
+      calls.push(`demote(${names.join(', ')})`);
+      return names.map((name): PersonOutcome => ({ name, kind: 'done' }));
+    },
+    setPolicy: async (group, policy) => {
+      calls.push(`setPolicy(${policy.invite})`);
+      update(group, policy);
+      return { kind: 'done' };
+    },
     leave: async (group) => {
       calls.push('leave()');
       if (groupOf(group).administrators.includes(options.me)) {
@@ -246,6 +261,27 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       needServer();
       changeMembers(group, [], [], true);
       return { kind: 'done' };
+    },
+    rename: async (name) => {
+      calls.push(`rename(${name})`);
+      return { kind: 'done' };
+    },
+    devices: async () => [
+      { device: me.device, label: 'laptop', me: true, revoked: false },
+      { device: fakePerson('phone').device, label: 'phone', me: false, revoked: false },
+    ],
+    revoke: async (device) => {
+      calls.push(`revoke(${device})`);
+      return device === 'phone' ? { kind: 'done' } : { kind: 'refused', reason: `you have no device "${device}"` };
+    },
+    link: async (code) => {
+      calls.push(`link(${code})`);
+      return { kind: 'done' };
+    },
+    takeRecoveryCode: async () => {
+      const code = untold;
+      untold = undefined;
+      return code;
     },
     rejoin: async (group) => {
       calls.push('rejoin()');

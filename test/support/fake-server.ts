@@ -2,21 +2,23 @@
  * The server's HTTP API as a deterministic model in memory: it orders, checks epochs, keeps rosters and inboxes, and
  * can be told to lose answers, to refuse, or to be away. Calls take effect at once, in the order they are made.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { extractTree, inspectMessage } from '../../src/mls/framing.ts';
 import { type KnownProposal, summarizeCommit, summarizeProposal } from '../../src/mls/handshake.ts';
 import { parseIdentity } from '../../src/mls/identity.ts';
 import type { GroupRoles } from '../../src/mls/roles.ts';
 import { foldRoster, type Roster, rosterOfGroupInfo } from '../../src/mls/roster.ts';
+import { type AccountChain, beginChain, followChain, type SignedStatement } from '../../src/wire/account-chain.ts';
 import { parseRegistration } from '../../src/wire/account-statement.ts';
-import { concatBytes, toBase64Url, toHex } from '../../src/wire/bytes.ts';
+import { concatBytes, fromBase64Url, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
 import { blockFromCursor, CURSOR_BLOCK_BYTES, cursorFromBlock } from '../../src/wire/cursor.ts';
 import { EMPTY_HEAD, type Entry, encodeEntry, type GroupEntry, nextHead } from '../../src/wire/entry.ts';
 import {
   type AccountId,
   accountIdOf,
+  type ClientId,
   type Cursor,
   type DeviceId,
   deviceIdOf,
@@ -30,6 +32,7 @@ import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import { foldName } from '../../src/wire/names.ts';
 import type { Page, StreamItem } from '../../src/wire/page.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
+import { encodeReceipt, receiptToSign } from '../../src/wire/receipt.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
 import type { Accepted } from '../../src/wire/schemas/groups.ts';
 import type { ClaimResult } from '../../src/wire/schemas/key-packages.ts';
@@ -76,6 +79,8 @@ export interface FakeServer {
   swallowMessages(device: DeviceId): void;
   /** Looks at calls before they take effect; may throw. */
   intercept: ((device: DeviceId, method: string, args: readonly unknown[]) => void) | undefined;
+  /** Rewrites accounts as they are looked up: for servers that lie. */
+  tamperAccount: ((account: Account) => Account) | undefined;
   /** Rewrites pages as they leave: for servers that lie. */
   tamper: ((device: DeviceId, page: Page) => Page) | undefined;
   /** Replaces the log by one with other cursors. */
@@ -132,7 +137,7 @@ export function createFakeServer(): FakeServer {
       head: group.head,
       epoch: group.epoch,
       time: clock,
-      receipt: { receipt: new Uint8Array(1), signature: new Uint8Array(64) },
+      receipt: receiptFor(group.bytes, group.position, group.head, clock),
     }) as Accepted;
   const cursorAt = (index: number): Cursor => {
     const block = new Uint8Array(CURSOR_BLOCK_BYTES);
@@ -163,6 +168,54 @@ export function createFakeServer(): FakeServer {
   };
   const leafOf = (group: FakeGroup, device: DeviceId): number =>
     group.roster.findIndex((leaf) => leaf !== null && parseIdentity(leaf.identity)?.device === device);
+  const served = (account: Account | undefined): Account | undefined =>
+    account === undefined ? undefined : (server.tamperAccount?.(account) ?? account);
+  const hasAccount = (group: FakeGroup, account: AccountId): boolean =>
+    group.roster.some((leaf) => leaf !== null && parseIdentity(leaf.identity)?.account === account);
+  /** Follows the statement without looking at its signatures, and tells all concerned. */
+  const changeAccount = (
+    id: AccountId,
+    key: ClientId,
+    by: DeviceId,
+    { statement, signature, countersignature }: SignedStatement,
+  ): Account => {
+    const before = accounts.get(id);
+    if (before === undefined) throw new ProblemError('not-found', 'no such account');
+    let chain: AccountChain | undefined;
+    const signed = { statement, signature, ...(countersignature === undefined ? {} : { countersignature }) };
+    const statements = [...before.statements, signed] as Account['statements'];
+    for (const [index, { statement: bytes }] of statements.entries()) {
+      const step = chain === undefined ? beginChain(bytes, sha256) : followChain(chain, bytes, sha256);
+      if (!step.ok) {
+        const isLast = index === statements.length - 1;
+        throw new ProblemError(isLast ? 'account-conflict' : 'internal', step.reason);
+      }
+      chain = step.chain;
+    }
+    const valid = chain!.devices.filter(({ revoked }) => !revoked);
+    for (const { id: own, revoked } of chain!.devices) {
+      if (!revoked) devices.set(own, id);
+      else devices.delete(own);
+      if (revoked) stocks.delete(own);
+    }
+    const after = { ...before, name: chain!.name, devices: valid, statements } as unknown as Account;
+    accounts.set(id, after);
+    const payload = { account: id, ...signed };
+    for (const group of groups.values()) {
+      if (!hasAccount(group, id)) continue;
+      place(group, (position, time) => ({
+        kind: 'account',
+        group: group.bytes,
+        position,
+        id: key,
+        sender: by,
+        time,
+        payload,
+      }));
+    }
+    append(new Set(valid.map(({ id: own }) => own)), { kind: 'account', time: clock, payload });
+    return after;
+  };
   const groupFor = (id: GroupId, device: DeviceId): FakeGroup => {
     const group = groups.get(id);
     if (group === undefined) throw new ProblemError('not-found', 'no such group');
@@ -247,7 +300,7 @@ export function createFakeServer(): FakeServer {
           domain: FAKE_DOMAIN,
           version: '0',
           protocol: 1,
-          serverKey: new Uint8Array(32),
+          serverKey: SERVER_KEY.publicKey,
           ciphersuites: [1],
           time: clock,
           limits: { ...DEFAULT_LIMITS },
@@ -280,11 +333,38 @@ export function createFakeServer(): FakeServer {
           devices.set(device, id);
           return { account, keyPackages: publish(device, body.keyPackages) };
         }),
+      renameAccount: (key, body) =>
+        once('renameAccount', key, body, () => ({ account: changeAccount(accountOf(device), key, device, body) })),
+      addDevice: (key, body) =>
+        once('addDevice', key, body, () => {
+          const account = changeAccount(accountOf(device), key, device, body);
+          return { account, keyPackages: publish(account.devices.at(-1)!.id, body.keyPackages) };
+        }),
+      recoverAccount: (key, id, body) =>
+        once('recoverAccount', key, body, () => ({
+          account: changeAccount(id, key, device, body),
+          keyPackages: publish(device, body.keyPackages),
+        })),
+      revokeDevice: (key, _id, body) =>
+        once('revokeDevice', key, body, () => ({ account: changeAccount(accountOf(device), key, device, body) })),
+      accountGroups: () =>
+        act('accountGroups', [], () => ({
+          groups: [...groups.values()]
+            .filter((group) => hasAccount(group, accountOf(device)))
+            .map(({ bytes, name, epoch, position, head }) => ({
+              group: bytes as Uint8Array<ArrayBuffer>,
+              ...(name === undefined ? {} : { name }),
+              epoch,
+              position: position as Position,
+              head: head as Uint8Array<ArrayBuffer>,
+              handshakes: 'public' as const,
+            })),
+        })),
       accountByName: (name) =>
         act('accountByName', [name], () =>
-          [...accounts.values()].find((account) => foldName(account.name) === foldName(name)),
+          served([...accounts.values()].find((account) => foldName(account.name) === foldName(name))),
         ),
-      account: (id) => act('account', [id], () => accounts.get(id)),
+      account: (id) => act('account', [id], () => served(accounts.get(id))),
       stock: () => act('stock', [], () => stockOf(device)),
       publishKeyPackages: (key, keyPackages) =>
         once('publishKeyPackages', key, keyPackages, () => publish(device, keyPackages)),
@@ -412,6 +492,27 @@ export function createFakeServer(): FakeServer {
           }
           return accepted(group);
         }),
+      postReport: (id, report) =>
+        once('postReport', `report-${id}-${report.epoch}`, report, () => {
+          const group = groupFor(id, device);
+          const reported = group.entries[report.position - 1]!.entry;
+          const { sender } = reported;
+          place(group, (position, time) => ({
+            kind: 'report',
+            group: group.bytes,
+            position,
+            id: `report-${device}-${report.epoch}`,
+            sender: device,
+            time,
+            payload: {
+              ...report,
+              position: report.position as Position,
+              reporter: accountOf(device),
+              committer: { account: accountOf(sender), device: sender },
+            },
+          }));
+          return accepted(group);
+        }),
       postProposal: (key, id, proposal) =>
         once('postProposal', key, proposal, () => {
           const group = groupFor(id, device);
@@ -459,7 +560,11 @@ export function createFakeServer(): FakeServer {
             return { id: message.id, position: group.position };
           });
           swallowed.delete(device);
-          return { results, epoch: group.epoch };
+          const last = Math.max(...results.map(({ position = 0 }) => position));
+          // what was swallowed is signed for like anything else
+          const head = group.entries[last - 1]?.head ?? sha256(group.head);
+          const receipt = last === 0 ? {} : { receipt: receiptFor(group.bytes, last, head, clock) };
+          return { results, epoch: group.epoch, ...receipt };
         }),
       tree: (id, epoch) =>
         act('tree', [id, epoch], () => {
@@ -471,7 +576,8 @@ export function createFakeServer(): FakeServer {
         act('groupInfo', [id], () => {
           const group = groupFor(id, device);
           const { epoch, groupInfo, position, head } = group;
-          return { epoch, groupInfo, ratchetTree: group.trees.get(epoch)!, position, head } as never;
+          const ratchetTree = group.trees.get(epoch)!;
+          return { epoch, handshakes: 'public', groupInfo, ratchetTree, position, head } as never;
         }),
       endOf: (id) => act('endOf', [id], () => groups.get(id)?.entries.length),
       headAt: (id, position) => act('headAt', [id, position], () => groups.get(id)?.entries[position - 1]?.head),
@@ -547,6 +653,7 @@ export function createFakeServer(): FakeServer {
     },
     intercept: undefined,
     tamper: undefined,
+    tamperAccount: undefined,
     newIncarnation: () => {
       incarnation += 1;
       wake();
@@ -557,6 +664,25 @@ export function createFakeServer(): FakeServer {
     pageEntries: 1000,
   };
   return server;
+}
+
+/** Signs as a server does; the key is the same in every run. */
+function createServerKey() {
+  const pkcs8 = concatBytes(fromHex('302e020100300506032b657004220420'), new Uint8Array(32).fill(7));
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  const publicKey = fromBase64Url(createPublicKey(privateKey).export({ format: 'jwk' }).x!)!;
+  return { publicKey, sign: (bytes: Uint8Array) => new Uint8Array(sign(null, bytes, privateKey)) };
+}
+
+export const SERVER_KEY = createServerKey();
+
+export function receiptFor(group: Uint8Array, position: number, head: Uint8Array, time: number) {
+  const receipt = encodeReceipt({ v: 1, domain: FAKE_DOMAIN, group, position, head, time });
+  return { receipt, signature: SERVER_KEY.sign(receiptToSign(receipt)) } as Accepted['receipt'];
+}
+
+function fromHex(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
 function refOf(keyPackage: Uint8Array): Uint8Array {

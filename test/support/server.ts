@@ -16,6 +16,12 @@ export interface TestServerOptions {
   /** A folder of a server before; it is left alone at the end. */
   readonly folder?: string;
   readonly acceptRollback?: boolean;
+  /** Where the log is; a nats-server of its own unless said otherwise. */
+  readonly log?: ServerConfig['log'];
+  /** Of the domain; nodes of one domain share it. */
+  readonly secretFile?: string;
+  /** Believes `X-Forwarded-For`: for callers from several addresses. */
+  readonly behindTlsProxy?: boolean;
   /** Added to the clock, ms. */
   readonly clock?: { offsetMs: number };
 }
@@ -44,12 +50,20 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       host: '127.0.0.1',
       port,
       domain: options.domain ?? 'localhost',
-      behindTlsProxy: false,
+      behindTlsProxy: options.behindTlsProxy ?? false,
       dataFolder: folder,
-      secretFile: join(folder, 'secret'),
+      secretFile: options.secretFile ?? join(folder, 'secret'),
       acceptRollback,
-      log: { kind: 'embedded' },
-      limits: { ...DEFAULT_LIMITS, requestsPerSecond: 10_000, requestsBurst: 10_000, ...options.limits },
+      log: options.log ?? { kind: 'embedded' },
+      limits: {
+        ...DEFAULT_LIMITS,
+        requestsPerSecond: 10_000,
+        requestsBurst: 10_000,
+        registrationsPerMinute: 100_000,
+        failuresPerSecond: 10_000,
+        failuresBurst: 10_000,
+        ...options.limits,
+      },
       operation: { ...DEFAULT_OPERATION_LIMITS, addressPerSecond: 50_000, addressBurst: 50_000, ...options.operation },
       logLevel: 'trace',
     };
@@ -91,7 +105,8 @@ export const MLSD_PROGRAM = fileURLToPath(new URL('../../dist/bin/mlsd.js', impo
 const READY = /^mlsd listening on (http:\/\/\S+:(\d+)) \(/;
 
 /** Limits that a test on one machine does not run into, as flags. */
-const ROOMY_LIMITS = 'requestsPerSecond=10000,requestsBurst=10000,addressPerSecond=50000,addressBurst=50000';
+const ROOMY_LIMITS =
+  'requestsPerSecond=10000,requestsBurst=10000,addressPerSecond=50000,addressBurst=50000,registrationsPerMinute=100000,streamsPerAddress=20000';
 
 export async function startServerProcess(
   options: { readonly folder?: string; readonly args?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},

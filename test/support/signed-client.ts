@@ -69,6 +69,7 @@ export function createSignedClient(baseUrl: string | (() => string), key: Device
 
   async function send(method: string, target: string, options: RequestOptions = {}): Promise<Response> {
     const { as = 'cbor' } = options;
+    const at = base();
     const body = options.body === undefined ? undefined : encodeBody(options.body, as);
     const headers: Record<string, string> = {
       accept: options.accept ?? `application/${as}`,
@@ -76,9 +77,9 @@ export function createSignedClient(baseUrl: string | (() => string), key: Device
       ...(options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey }),
       ...options.headers,
     };
-    if (options.unsigned !== true) Object.assign(headers, await signatureOf(method, target, body, options));
+    if (options.unsigned !== true) Object.assign(headers, await signatureOf(at, method, target, body, options));
     options.tamper?.(headers);
-    return await fetch(`${base()}${target}`, {
+    return await fetch(`${at}${target}`, {
       method,
       headers,
       ...(body === undefined ? {} : { body }),
@@ -87,12 +88,13 @@ export function createSignedClient(baseUrl: string | (() => string), key: Device
   }
 
   async function signatureOf(
+    at: string,
     method: string,
     target: string,
     body: Uint8Array | undefined,
     options: RequestOptions,
   ): Promise<Record<string, string>> {
-    const url = new URL(`${base()}${target}`);
+    const url = new URL(`${at}${target}`);
     return await signRequest(
       {
         method,

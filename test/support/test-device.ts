@@ -54,6 +54,7 @@ export class TestDevice {
     domain: string,
     keys: SignatureKeys,
     key: DeviceKey,
+    more: { account?: AccountId; recoveryKey?: Uint8Array } = {},
   ) {
     this.name = name;
     this.domain = domain;
@@ -65,11 +66,12 @@ export class TestDevice {
       domain,
       name,
       device: { key: key.publicKey, label: 'test', signatureKeys: [keys.signPublic] },
+      ...(more.recoveryKey === undefined ? {} : { recoveryKey: more.recoveryKey }),
       time: Date.now(),
       nonce: randomBytes(16),
     });
     this.registration = { statement, signature: key.sign(statementToSign(statement)) };
-    this.account = accountIdOf(statement, nodeSha256);
+    this.account = more.account ?? accountIdOf(statement, nodeSha256);
     this.identity = formatIdentity({ domain, account: this.account, device: key.id });
   }
 
@@ -79,8 +81,15 @@ export class TestDevice {
     name: string,
     domain = 'localhost',
     key = createDeviceKey(),
+    more: { account?: AccountId; recoveryKey?: Uint8Array } = {},
   ): Promise<TestDevice> {
-    return new TestDevice(baseUrl, name, domain, await generateSignatureKeys(suite), key);
+    return new TestDevice(baseUrl, name, domain, await generateSignatureKeys(suite), key, more);
+  }
+
+  /** Keys for another device of this account; nothing is sent. */
+  async sibling(baseUrl: string | (() => string)): Promise<TestDevice> {
+    const { account, name, domain } = this;
+    return TestDevice.create(baseUrl, name, domain, createDeviceKey(), { account });
   }
 
   /** Registered, with this many key packages and a last resort. */

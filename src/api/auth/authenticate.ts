@@ -1,25 +1,35 @@
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { equalBytes } from '../../wire/bytes.ts';
-import { type ParsedSignature, parseContentDigest, parseSignature, signatureBase } from '../../wire/http-signature.ts';
+import { type ParsedSignature, parseSignature, signatureBaseText } from '../../wire/http-signature.ts';
+import { type DeviceId, isShortId } from '../../wire/ids.ts';
 import { type AuthReason, ProblemError } from '../../wire/problems.ts';
 import type { ApiDeps } from '../deps.ts';
-import { sha256 } from '../sha256.ts';
 import { createDeviceKeys, verifyEd25519 } from './device-keys.ts';
 import { createReplaySet } from './replay-set.ts';
+import type { Session } from './tickets.ts';
 
 /** A signature that has the one form this protocol takes and a fresh time; nothing about it is proved yet. */
 export interface OpenedSignature {
   readonly parsed: ParsedSignature;
-  readonly keyid: string;
+  /** Whose key signed, as it says. */
+  readonly device: DeviceId;
+  /** Of a request that a session signed: ours and not expired. */
+  readonly session: Session | undefined;
 }
 
 export interface Authenticator {
-  /** First steps, cheap: form, then clock. @throws ProblemError `unauthenticated` */
-  open(request: IncomingMessage): OpenedSignature;
   /**
-   * Last steps, once the key is known and the body read: digest, replay, signature, replay again.
+   * First steps, cheap: form, clock, ticket.
    *
-   * @param key 32 bytes of Ed25519
+   * @param proof `device-key`: a session does not do
+   * @throws ProblemError `unauthenticated`; `forbidden` with reason `device-key-required`
+   */
+  open(request: IncomingMessage, proof: 'device-key' | undefined): OpenedSignature;
+  /**
+   * Last steps, once the device is known and the body read: digest, replay, signature, replay again.
+   *
+   * @param key of the device, 32 bytes of Ed25519; not looked at when a session signed
+   * @returns SHA-256 of the body, `undefined` without one
    * @throws ProblemError `unauthenticated`
    */
   prove(
@@ -27,7 +37,7 @@ export interface Authenticator {
     key: Uint8Array,
     request: IncomingMessage,
     body: Uint8Array | undefined,
-  ): Promise<void>;
+  ): Promise<Uint8Array | undefined>;
 }
 
 const CREATED_UNIT_MS = 1000;
@@ -38,38 +48,44 @@ export function unauthenticated(reason: AuthReason, detail: string): ProblemErro
 
 /** HTTP Message Signatures (RFC 9421) in the profile of `wire/http-signature`, cheap checks first. */
 export function createAuthenticator(
-  deps: Pick<ApiDeps, 'limits' | 'now' | 'bootSecond' | 'behindTlsProxy'>,
+  deps: Pick<ApiDeps, 'limits' | 'now' | 'bootSecond' | 'behindTlsProxy' | 'tickets'>,
 ): Authenticator {
   const { clockWindowMs } = deps.limits;
   const replays = createReplaySet(2 * clockWindowMs, deps.now());
   const keys = createDeviceKeys();
 
   return {
-    open(request) {
+    open(request, proof) {
       const parsed = parseHeaders(request);
-      checkClock(parsed.parameters.created);
-      if (parsed.parameters.alg !== 'ed25519') throw unauthenticated('unknown-key', 'only ed25519 keys are known here');
-      return { parsed, keyid: parsed.parameters.keyid };
+      const { alg, keyid, created } = parsed.parameters;
+      checkClock(created);
+      if (alg === 'ed25519') {
+        if (!isShortId(keyid)) throw unauthenticated('unknown-key', 'no device has a key id like this');
+        return { parsed, device: keyid as DeviceId, session: undefined };
+      }
+      if (proof === 'device-key') {
+        throw new ProblemError('forbidden', 'this has to be signed by the device key (ed25519), not by a session', {
+          members: { reason: 'device-key-required' },
+        });
+      }
+      const session = deps.tickets.open(keyid);
+      if (session === undefined || session.expiresAt <= deps.now()) {
+        throw unauthenticated('session-expired', 'this session has ended, or was never opened here; open another one');
+      }
+      return { parsed, device: session.device, session };
     },
 
-    async prove({ parsed }, key, request, body) {
-      const contentDigest = checkDigest(request, parsed, body);
+    async prove({ parsed, session }, key, request, body) {
+      const digest = checkDigest(request, parsed, body);
       if (replays.has(parsed.signature, deps.now())) throw replayed();
-      const [path, query] = splitTarget(request.url ?? '');
-      const base = signatureBase(
-        {
-          method: request.method ?? '',
-          authority: authorityOf(request, deps.behindTlsProxy),
-          path,
-          query,
-          ...(contentDigest === undefined ? {} : { contentDigest }),
-        },
-        parsed.params,
-      );
-      if (!(await verifyEd25519(keys.get(key), base, parsed.signature))) {
-        throw unauthenticated('bad-signature', 'the signature is not of this request under this key');
-      }
+      const base = baseOf(request, parsed);
+      const isGenuine =
+        session === undefined
+          ? await verifyEd25519(keys.get(key), Buffer.from(base), parsed.signature)
+          : timingSafeEqual(createHmac('sha256', session.key).update(base).digest(), parsed.signature);
+      if (!isGenuine) throw unauthenticated('bad-signature', 'the signature is not of this request under this key');
       if (!replays.add(parsed.signature, deps.now())) throw replayed();
+      return digest;
     },
   };
 
@@ -79,12 +95,22 @@ export function createAuthenticator(
       throw unauthenticated('stale', `the signature's time is ${distance} ms away from ours`);
     if (created < deps.bootSecond) throw unauthenticated('stale', 'the signature is older than this run of the server');
   }
-}
 
-/** Path and query as they were sent, in the form RFC 9421 §2.2.6 and §2.2.7 has them. */
-function splitTarget(target: string): readonly [path: string, query: string] {
-  const mark = target.indexOf('?');
-  return mark < 0 ? [target, '?'] : [target.slice(0, mark), target.slice(mark)];
+  /** The signature base; path and query as they were sent, in the form RFC 9421 §2.2.6 and §2.2.7 has them. */
+  function baseOf(request: IncomingMessage, { params, coversBody }: ParsedSignature): string {
+    const { url = '', method = '' } = request;
+    const mark = url.indexOf('?');
+    return signatureBaseText(
+      {
+        method,
+        authority: authorityOf(request, deps.behindTlsProxy),
+        path: mark < 0 ? url : url.slice(0, mark),
+        query: mark < 0 ? '?' : url.slice(mark),
+        ...(coversBody ? { contentDigest: request.headers['content-digest'] as string } : {}),
+      },
+      params,
+    );
+  }
 }
 
 function parseHeaders(request: IncomingMessage): ParsedSignature {
@@ -98,21 +124,22 @@ function parseHeaders(request: IncomingMessage): ParsedSignature {
   return parsed;
 }
 
-/** Body and digest come together or not at all, and the signature covers the digest (RFC 9530). */
+/** Body and digest come together or not at all, and the signature covers the digest (RFC 9530, one sha-256). */
 function checkDigest(
   request: IncomingMessage,
   parsed: ParsedSignature,
   body: Uint8Array | undefined,
-): string | undefined {
+): Uint8Array | undefined {
   const header = request.headers['content-digest'];
   if (body === undefined && !parsed.coversBody) return undefined;
   if (body === undefined || !parsed.coversBody || typeof header !== 'string') {
     throw unauthenticated('malformed', 'a request with a body, and only such a one, signs its Content-Digest');
   }
-  const digest = parseContentDigest(header);
-  if (digest === undefined) throw unauthenticated('malformed', 'Content-Digest is one sha-256');
-  if (!equalBytes(digest, sha256(body))) throw unauthenticated('bad-digest', 'Content-Digest is not of this body');
-  return header;
+  const digest = hash('sha256', body, 'buffer');
+  if (header !== `sha-256=:${digest.toString('base64')}:`) {
+    throw unauthenticated('bad-digest', 'Content-Digest is not one sha-256 of this body');
+  }
+  return digest;
 }
 
 /** `Host` as the signer wrote it: lower case, without the scheme's own port (RFC 9421 §2.2.3). */

@@ -1,6 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { ProblemError } from '../../wire/problems.ts';
+import { afterTurns } from '../turns.ts';
+
+/** Turns of the event loop in which what has arrived meanwhile is read, before a body counts as late. */
+const TURNS_OF_GRACE = 2;
 
 /**
  * Refuses a request whose stated length is over the limit, before anything of it is read.
@@ -34,10 +38,12 @@ export async function readBody(request: IncomingMessage, maxBytes: number, timeo
   try {
     const length = request.headers['content-length'] ?? null;
     const body = await new Promise<Buffer>((resolve, reject) => {
-      timer = setTimeout(() => {
+      const giveUp = (): void => {
+        if (timer === undefined) return; // it was there after all
         request.pause();
         reject(new ProblemError('invalid-request', `the body did not arrive within ${timeoutMs / 1000} s`));
-      }, timeoutMs);
+      };
+      timer = setTimeout(() => afterTurns(TURNS_OF_GRACE, giveUp), timeoutMs);
       getRawBody(request, { length, limit: maxBytes }).then(resolve, reject);
     });
     return new Uint8Array(body.buffer, body.byteOffset, body.length);
@@ -45,6 +51,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number, timeo
     throw bodyProblem(error, maxBytes);
   } finally {
     clearTimeout(timer);
+    timer = undefined;
   }
 }
 

@@ -13,6 +13,7 @@ import {
   registerResponse,
 } from '../../wire/schemas/accounts.ts';
 import { nameSchema } from '../../wire/schemas/common.ts';
+import { notReady } from '../http/problem.ts';
 import { answer, type Call, defineRoute, type Registrant } from '../route.ts';
 import { sha256 } from '../sha256.ts';
 import { appendRequest } from '../writes/append-request.ts';
@@ -48,12 +49,15 @@ const getAccount = defineRoute({
   method: 'get',
   path: '/v1/accounts/:id',
   operationId: 'getAccount',
-  summary: 'An account by its id.',
-  auth: 'device',
+  summary: 'An account by its id: for anybody who knows the id, because a device that is to join it has no other way.',
+  auth: 'public',
   params: accountParams,
   answers: { 200: { about: 'The account.', schema: accountSchema } },
-  problems: ['not-found'],
-  handle: ({ deps, params }) => answer(200, toAccount(found(deps.readModel.account(params.id)))),
+  problems: ['not-found', 'not-ready'],
+  handle: ({ deps, params }) => {
+    if (!deps.readModel.readiness().ready) throw notReady('the server is not ready; /readyz says why');
+    return answer(200, toAccount(found(deps.readModel.account(params.id))));
+  },
 });
 
 export const accountRoutes = [registerAccount, lookUpAccount, getAccount];
@@ -108,18 +112,8 @@ async function register(call: Call<undefined, undefined, RegisterRequest, Regist
   return answer(201, response);
 }
 
-function written(readModel: ReadModel, id: AccountId): AccountView {
-  const account = readModel.account(id);
-  if (account === undefined) throw new Error('a registered account is not in the tables');
-  return account;
-}
-
-function found(account: AccountView | undefined): AccountView {
-  if (account === undefined) throw new ProblemError('not-found', 'there is no such account');
-  return account;
-}
-
-function toAccount({ id, name, devices, registeredAt, statements }: AccountView): Account {
+/** As it is served: everything but the history is for people who do not want to fold it. */
+export function toAccount({ id, name, devices, registeredAt, statements }: AccountView): Account {
   return {
     id,
     name,
@@ -130,6 +124,22 @@ function toAccount({ id, name, devices, registeredAt, statements }: AccountView)
       label: device.label,
       signatureKeys: [...device.signatureKeys],
     })),
-    statements: statements.map(({ statement, signature }) => ({ statement, signature })),
+    statements: statements.map(({ statement, signature, countersignature }) => ({
+      statement,
+      signature,
+      ...(countersignature === undefined ? {} : { countersignature }),
+    })),
   };
+}
+
+/** An account that the caller's own event has just touched. */
+export function written(readModel: ReadModel, id: AccountId): AccountView {
+  const account = readModel.account(id);
+  if (account === undefined) throw new Error('a registered account is not in the tables');
+  return account;
+}
+
+function found(account: AccountView | undefined): AccountView {
+  if (account === undefined) throw new ProblemError('not-found', 'there is no such account');
+  return account;
 }

@@ -37,7 +37,8 @@ type ClaimCall = Call<undefined, undefined, ClaimRequest, DeviceView>;
 async function claim(call: ClaimCall) {
   const { deps, shared, body, caller, now } = call;
   const { group } = ownGroup(deps.readModel, groupIdOf(body.group), caller);
-  if (group.roles.invite !== 'members' && !isAdmin(group.roles, caller.account)) {
+  const isOwn = body.accounts.every((account) => account === caller.account);
+  if (group.roles.invite !== 'members' && !isOwn && !isAdmin(group.roles, caller.account)) {
     throw new ProblemError('forbidden', 'only an administrator may add members to this group');
   }
   const accounts = [...new Set(body.accounts)];

@@ -6,9 +6,10 @@ import { acceptedSchema, type CommitRequest, commitRequest } from '../../wire/sc
 import { answer, type Call, defineRoute } from '../route.ts';
 import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
-import { checkCommit } from '../writes/check-commit.ts';
+import { type CommitCheck, checkCommit } from '../writes/check-commit.ts';
+import { checkOpaqueCommit, type DeclaredChange } from '../writes/check-opaque.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
-import { ownGroup } from '../writes/membership.ts';
+import { hasAccount, ownGroup } from '../writes/membership.ts';
 import { groupParams } from './params.ts';
 
 const postCommit = defineRoute({
@@ -37,17 +38,24 @@ async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, D
     digest: requestDigest,
     decide: async (view) => {
       const group = groupToCommitTo(view, params.group, caller);
-      const { publicGroups } = call.shared;
-      const check = await checkCommit(body, { deps, readModel: view, publicGroups, group, caller, now });
+      const check = group.opaque
+        ? checkOpaqueCommit(body, { deps, readModel: view, group, caller, now })
+        : await checkCommit(body, {
+            deps,
+            readModel: view,
+            publicGroups: call.shared.publicGroups,
+            group,
+            caller,
+            now,
+          });
       if (check.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
-      next = check.group;
+      next = check.kind === 'valid' ? check.group : undefined;
       return {
         kind: 'append',
         lane: { kind: 'group-commit', group: group.bytes },
         expected: group.commitLaneSequence,
         event: {
           v: 1,
-          type: 'commit-accepted',
           id: eventId,
           time: now,
           account: caller.account,
@@ -58,24 +66,42 @@ async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, D
           epoch: group.epoch,
           commit: body.commit,
           ...(body.welcome === undefined ? {} : { welcome: body.welcome }),
-          groupInfo: body.groupInfo,
+          ...acceptedAs(check, body.groupInfo),
         },
       };
     },
   });
   const answered = await accepted(deps, result);
   const isPlacedNow = result.kind === 'written' && !result.repeated;
-  if (isPlacedNow && next !== undefined) call.shared.publicGroups.keep(next, body.groupInfo);
+  if (isPlacedNow && next !== undefined && body.groupInfo !== undefined) {
+    call.shared.publicGroups.keep(next, body.groupInfo);
+  }
   return answer(201, answered);
 }
 
+/** What tells the event of an opaque group from that of another. */
+function acceptedAs(check: CommitCheck | DeclaredChange, groupInfo: Uint8Array | undefined) {
+  if (check.kind === 'declared') {
+    const { added, removed } = check;
+    return {
+      type: 'opaque-commit-accepted',
+      added,
+      removed,
+      ...(groupInfo === undefined ? {} : { groupInfo }),
+    } as const;
+  }
+  if (groupInfo === undefined) throw new Error('a commit was verified without a GroupInfo');
+  return { type: 'commit-accepted', groupInfo } as const;
+}
+
 /**
- * A member's group, or one that anybody may join: into a closed group an external commit leads only a device that is a
- * member now (D18), not another one of its account.
+ * A member's group, or one that anybody may join: into a closed group an external commit leads only a device of an account
+ * that is a member now (D18): to its own leaf, or beside the account's other devices.
  *
  * @throws ProblemError `not-found`, `forbidden`
  */
 function groupToCommitTo(view: ReadModel, id: GroupId, caller: DeviceView) {
   const group = view.group(id);
-  return group?.roles.join === 'open' ? group : ownGroup(view, id, caller).group;
+  if (group !== undefined && (group.roles.join === 'open' || hasAccount(group, caller.account))) return group;
+  return ownGroup(view, id, caller).group;
 }

@@ -25,7 +25,9 @@ import { answer, type Call, defineRoute } from '../route.ts';
 import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
 import { checkCreation } from '../writes/check-creation.ts';
-import { memberOf, noSuchGroup, ownGroup } from '../writes/membership.ts';
+import { checkOpaqueCreation } from '../writes/check-opaque.ts';
+import { hasAccount, memberOf, noSuchGroup, ownGroup } from '../writes/membership.ts';
+import { invalidCommit } from '../writes/refusal.ts';
 import { groupParams } from './params.ts';
 
 const createGroup = defineRoute({
@@ -47,14 +49,21 @@ const listGroups = defineRoute({
   operationId: 'listGroups',
   summary: 'The groups of the calling device; with `name`: whether a group of that name exists and whom to ask.',
   auth: 'device',
-  query: z.strictObject({ name: nameSchema.optional() }),
+  query: z.strictObject({
+    name: nameSchema.optional(),
+    of: z.literal('account').optional().meta({ description: 'Also the groups of the account’s other devices.' }),
+  }),
   answers: { 200: { about: 'Groups.', schema: z.union([groupListResponse, groupLookupResponse]) } },
   problems: [],
   handle: ({ deps, query, caller }) =>
     answer(
       200,
       query.name === undefined
-        ? { groups: deps.readModel.groupsOf(caller.id).map(toSummary) }
+        ? {
+            groups: (query.of === undefined ? deps.readModel.groupsOf(caller.id) : accountGroups(deps, caller)).map(
+              toSummary,
+            ),
+          }
         : lookUp(deps.readModel, query.name, caller),
     ),
 });
@@ -76,7 +85,7 @@ const getGroupInfo = defineRoute({
   path: '/v1/groups/:group/group-info',
   operationId: 'getGroupInfo',
   summary:
-    'GroupInfo and ratchet tree of the current epoch: for members that rejoin, and for anybody where joining is open.',
+    'GroupInfo and ratchet tree of the current epoch: for the devices of members, and for anybody where joining is open.',
   auth: 'device',
   params: groupParams,
   answers: { 200: { about: 'GroupInfo of the accepted epoch.', schema: groupInfoResponse } },
@@ -85,10 +94,11 @@ const getGroupInfo = defineRoute({
     const group = deps.readModel.group(params.group);
     const info = deps.readModel.groupInfo(params.group);
     if (group === undefined || info === undefined) throw noSuchGroup();
-    if (memberOf(group, caller.id) === undefined && group.roles.join !== 'open') throw noSuchGroup();
+    if (!hasAccount(group, caller.account) && group.roles.join !== 'open') throw noSuchGroup();
     if (info.epoch !== group.epoch) throw new Error('group and GroupInfo are of different epochs');
     const { epoch, groupInfo, ratchetTree } = info;
-    return answer(200, { epoch, groupInfo, ratchetTree, position: group.position, head: group.head });
+    const handshakes = group.opaque ? 'private' : 'public';
+    return answer(200, { epoch, handshakes, groupInfo, ratchetTree, position: group.position, head: group.head });
   },
 });
 
@@ -118,7 +128,7 @@ const getTree = defineRoute({
 
 export const groupRoutes = [createGroup, listGroups, getGroup, getGroupInfo, getTree];
 
-async function create(call: Call<undefined, undefined, CreateGroupRequest, DeviceView>) {
+async function create(call: CreateCall) {
   const { deps, body, caller, now, requestId, requestDigest } = call;
   const id = groupIdOf(body.group);
   const named = body.name === undefined ? undefined : checkName(body.name);
@@ -133,14 +143,15 @@ async function create(call: Call<undefined, undefined, CreateGroupRequest, Devic
       if (view.group(id) !== undefined) throw new ProblemError('already-exists', 'a group with this id exists');
       const lane = name === undefined ? undefined : view.nameLane('group', name);
       if (lane?.taken === true) throw new ProblemError('name-taken', 'a group of this name exists');
-      founded = await checkCreation(body, { deps, readModel: view, caller, now });
+      const first = await firstEvent(call, view, (group) => {
+        founded = group;
+      });
       return {
         kind: 'append',
         lane: name === undefined ? { kind: 'group-commit', group: body.group } : nameLane('group', name),
         expected: lane?.sequence ?? 0,
         event: {
           v: 1,
-          type: 'group-created',
           id: eventId,
           time: now,
           account: caller.account,
@@ -149,15 +160,42 @@ async function create(call: Call<undefined, undefined, CreateGroupRequest, Devic
           requestDigest,
           group: body.group,
           ...(name === undefined ? {} : { name }),
-          groupInfo: body.groupInfo,
+          ...first,
         },
       };
     },
   });
   const answered = await accepted(deps, result);
   const isPlacedNow = result.kind === 'written' && !result.repeated;
-  if (isPlacedNow && founded !== undefined) call.shared.publicGroups.keep(founded, body.groupInfo);
+  if (isPlacedNow && founded !== undefined && body.groupInfo !== undefined) {
+    call.shared.publicGroups.keep(founded, body.groupInfo);
+  }
   return answer(201, answered);
+}
+
+/** Those of revoked devices too: whoever recovers an account joins them before their leaves are removed. */
+function accountGroups({ readModel }: { readonly readModel: ReadModel }, caller: DeviceView): readonly GroupView[] {
+  const devices = readModel.account(caller.account)?.chain.devices ?? [];
+  const groups = devices.flatMap(({ id }) => readModel.groupsOf(id));
+  return [...new Map(groups.map((group) => [group.id, group])).values()];
+}
+
+type CreateCall = Call<undefined, undefined, CreateGroupRequest, DeviceView>;
+
+/** What the first event of a group holds, once it is checked: of an opaque one less is known. */
+async function firstEvent(
+  { deps, body, caller, now }: CreateCall,
+  readModel: ReadModel,
+  found: (group: PublicGroup) => void,
+) {
+  const { group, groupInfo } = body;
+  if (body.handshakes === 'private') {
+    checkOpaqueCreation(body);
+    return { type: 'opaque-group-created', ...(groupInfo === undefined ? {} : { groupInfo }) } as const;
+  }
+  if (groupInfo === undefined) throw invalidCommit('bad-group-info');
+  found(await checkCreation({ group, groupInfo }, { deps, readModel, caller, now }));
+  return { type: 'group-created', groupInfo } as const;
 }
 
 /** One group or none; named as a list so that it reads like the list of one's own. */
@@ -173,8 +211,9 @@ function lookUp(readModel: ReadModel, name: string, caller: DeviceView): GroupLo
 }
 
 function toSummary(group: GroupView): GroupSummary {
-  const { bytes, name, epoch, position, head } = group;
-  return { group: bytes, ...(name === undefined ? {} : { name }), epoch, position, head };
+  const { bytes, name, epoch, position, head, opaque } = group;
+  const handshakes = opaque ? 'private' : 'public';
+  return { group: bytes, ...(name === undefined ? {} : { name }), epoch, position, head, handshakes };
 }
 
 function detail(readModel: ReadModel, id: GroupId, caller: DeviceView): GroupDetail {
@@ -187,7 +226,8 @@ function detail(readModel: ReadModel, id: GroupId, caller: DeviceView): GroupDet
       if (member === undefined) return [];
       const { leaf, account, device } = member;
       const name = readModel.account(account)?.name ?? '';
-      return [{ leaf, account, device, name, role: isAdmin(group.roles, account) ? 'admin' : 'member' }];
+      const place = group.opaque ? {} : { leaf };
+      return [{ ...place, account, device, name, role: isAdmin(group.roles, account) ? 'admin' : 'member' }];
     }),
   };
 }

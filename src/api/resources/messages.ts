@@ -15,6 +15,7 @@ import { epochConflict } from '../writes/epoch-conflict.ts';
 import { ownGroup } from '../writes/membership.ts';
 import { mayBeRepeated, placementsOf } from '../writes/placements.ts';
 import { readPrivateHeader } from '../writes/private-header.ts';
+import { readMessagesBody } from './messages-body.ts';
 import { groupParams } from './params.ts';
 
 const postMessages = defineRoute({
@@ -25,6 +26,7 @@ const postMessages = defineRoute({
   auth: 'device',
   params: groupParams,
   body: messagesRequest,
+  readBody: readMessagesBody,
   answers: { 201: { about: 'A position or a problem for each message.', schema: messagesResponse } },
   problems: ['not-found', 'forbidden', 'epoch-conflict', 'storage-full'],
   handle: send,
@@ -65,10 +67,10 @@ async function send(call: SendCall) {
 }
 
 /** All of the request was placed as it came: nothing is left to be looked up. */
-function respondPlaced(call: SendCall, { first, head }: NonNullable<ReturnType<ReadModel['placedBatch']>>) {
+function respondPlaced(call: SendCall, { first, head, epoch }: NonNullable<ReturnType<ReadModel['placedBatch']>>) {
   const { messages } = call.body;
   const results = messages.map(({ id }, i): Result => ({ id, position: (first + i) as Position }));
-  return answerWith(call, results, { position: (first + messages.length - 1) as Position, head });
+  return answerWith(call, results, epoch, { position: (first + messages.length - 1) as Position, head });
 }
 
 /** @throws ProblemError `invalid-request` for anything but application data of this group */
@@ -100,15 +102,15 @@ async function respond(call: SendCall, epochs: readonly number[]) {
   if (last === 0) throw onlyProblem(readModel, group, caller, results, Math.min(...epochs));
   const head = readModel.entryAt(group.id, last as Position)?.head;
   if (head === undefined) throw new Error('a placed message has no head');
-  return answerWith(call, results, { position: last as Position, head });
+  return answerWith(call, results, group.epoch, { position: last as Position, head });
 }
 
 async function answerWith(
   { deps, params, now }: SendCall,
   results: Result[],
+  epoch: number,
   last: { readonly position: Position; readonly head: Uint8Array },
 ) {
-  const epoch = groupOf(deps.readModel, params.group).epoch;
   const receipt = await receiptFor(deps, { group: params.group, ...last, time: now });
   return answer(201, { results, epoch, time: now, receipt } satisfies MessagesResponse);
 }

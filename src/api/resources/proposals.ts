@@ -8,6 +8,7 @@ import { answer, type Call, defineRoute } from '../route.ts';
 import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
 import { checkProposal } from '../writes/check-commit.ts';
+import { checkOpaqueProposal } from '../writes/check-opaque.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
 import { ownGroup } from '../writes/membership.ts';
 import { invalidCommit } from '../writes/refusal.ts';
@@ -45,9 +46,11 @@ async function propose(call: Call<{ group: GroupId }, undefined, ProposalRequest
       const { group, member } = ownGroup(view, params.group, caller);
       const { publicGroups } = call.shared;
       checkRoom(group, member);
-      const check = await checkProposal(body.proposal, { deps, readModel: view, publicGroups, group, caller, now });
-      if (check.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
-      checkKind(check.proposal.proposal, member);
+      const check = group.opaque
+        ? checkOpaqueProposal(body.proposal, group)
+        : await checkProposal(body.proposal, { deps, readModel: view, publicGroups, group, caller, now });
+      if (check?.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
+      if (check !== undefined) checkKind(check.proposal.proposal, member);
       return {
         kind: 'append',
         lane: { kind: 'group-proposal', group: group.bytes },

@@ -91,7 +91,7 @@ const getServerInfo = defineRoute({
       serverKey: deps.signer.publicKey,
       ciphersuites: [SUITE_IDS[suiteNameOf(deps.suite)]],
       time: now,
-      limits: { ...deps.limits },
+      limits: { ...deps.limits, ...deps.operation },
     };
     return answer(200, info);
   },

@@ -5,6 +5,7 @@ import { START_CURSOR } from '../../wire/ids.ts';
 import { encodePageParts } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { pageSchema } from '../../wire/schemas/sync.ts';
+import { unauthenticated } from '../auth/authenticate.ts';
 import type { ApiDeps } from '../deps.ts';
 import { MEDIA_TYPES, representationFor, type StreamRepresentation, streamFor } from '../http/negotiate.ts';
 import { notReady } from '../http/problem.ts';
@@ -19,7 +20,7 @@ import { countQuery } from './params.ts';
 
 /** How long a read waits for this node to fold what the caller’s cursor stands on, ms. */
 const CATCH_UP_WAIT_MS = 2_000;
-/** How long a device that has its streams open already is asked to wait, s. */
+/** How long a caller that has its streams open already is asked to wait, s. */
 const STREAMS_RETRY_SECONDS = 5;
 
 const syncQuery = z.strictObject({
@@ -55,7 +56,7 @@ export const syncRoutes = [getSync];
 type SyncCall = Call<undefined, z.infer<typeof syncQuery>, undefined, DeviceView>;
 
 async function sync(call: SyncCall): Promise<Answer> {
-  const { deps, query, caller, accept, request } = call;
+  const { deps, query, caller, accept } = call;
   const cursor = query.cursor ?? START_CURSOR;
   await reach(deps, cursor);
   const stream = streamFor(accept);
@@ -66,14 +67,40 @@ async function sync(call: SyncCall): Promise<Answer> {
   const waitMs = Math.min((query.wait ?? 0) * 1000, waitMaxMs);
   const page = read();
   if (page.framed.length > 0 || waitMs === 0) return pageAnswer(page, accept);
-  const newer = await waitForPage({
-    read,
-    watch: (wake) => deps.readModel.watch(caller.id, wake),
-    waitMs,
-    closing: deps.closing,
-    request,
-  });
-  return pageAnswer(newer, accept);
+  return pageAnswer(await longPoll(call, read, waitMs), accept);
+}
+
+/** Until something comes, the time is over, or the caller may not read any more: its session ended, or it was revoked. */
+async function longPoll(call: SyncCall, read: () => FramedPage, waitMs: number): Promise<FramedPage> {
+  const { deps, caller, request, sessionEndsAt = Number.POSITIVE_INFINITY } = call;
+  const place = takePlace(call);
+  try {
+    return await waitForPage({
+      read: () => {
+        if (deps.readModel.device(caller.id) === undefined) {
+          throw unauthenticated('revoked', 'this device was revoked');
+        }
+        return read();
+      },
+      watch: (wake) => deps.readModel.watch(caller.id, wake),
+      waitMs: Math.min(waitMs, Math.max(0, sessionEndsAt - deps.now())),
+      closing: deps.closing,
+      request,
+    });
+  } finally {
+    place.leave();
+  }
+}
+
+function takePlace({ deps, shared, caller, address }: SyncCall): { leave(): void } {
+  const place = shared.streams.enter(caller.id, address);
+  if (place !== undefined) return place;
+  const { streamsPerDevice, streamsPerAddress } = deps.limits;
+  throw new ProblemError(
+    'rate-limited',
+    `a device has at most ${streamsPerDevice} streams and long polls open, an address ${streamsPerAddress}`,
+    { retryAfterSeconds: STREAMS_RETRY_SECONDS },
+  );
 }
 
 /** Read-your-writes: a cursor from another node may be ahead of this one; wait for it, a little. */
@@ -109,14 +136,9 @@ function pageAnswer(page: FramedPage, accept: string | undefined): Answer {
 }
 
 function openStream(call: SyncCall, cursor: string, representation: StreamRepresentation): Answer {
-  const { deps, shared, query, caller, response } = call;
+  const { deps, query, caller, response, sessionEndsAt } = call;
   pageAfter(deps.readModel, caller, cursor, { maxEntries: 1, maxBytes: 1 }); // a bad cursor is a problem, not a stream
-  const place = shared.streams.enter(caller.id);
-  if (place === undefined) {
-    throw new ProblemError('rate-limited', `a device has at most ${deps.limits.streamsPerDevice} streams open`, {
-      retryAfterSeconds: STREAMS_RETRY_SECONDS,
-    });
-  }
+  const place = takePlace(call);
   const format = streamFormat(representation);
   return {
     kind: 'stream',
@@ -133,6 +155,7 @@ function openStream(call: SyncCall, cursor: string, representation: StreamRepres
           heartbeatMs: deps.operation.heartbeatMs,
           drainTimeoutMs: deps.operation.drainTimeoutMs,
           closing: deps.closing,
+          endsInMs: sessionEndsAt === undefined ? undefined : sessionEndsAt - deps.now(),
         });
       } finally {
         place.leave();

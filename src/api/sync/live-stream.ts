@@ -15,7 +15,7 @@ export interface StreamSink {
 }
 
 export interface LiveStreamOptions {
-  readonly readModel: Pick<ReadModel, 'syncPage' | 'watch'>;
+  readonly readModel: Pick<ReadModel, 'syncPage' | 'watch' | 'device'>;
   readonly device: DeviceId;
   readonly cursor: string;
   readonly format: StreamFormat;
@@ -25,30 +25,41 @@ export interface LiveStreamOptions {
   readonly drainTimeoutMs: number;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;
+  /** How long the caller's session goes on; `undefined` when the device key itself signed. */
+  readonly endsInMs: number | undefined;
 }
 
 /** Pages of a stream are smaller than others, so that a slow reader holds no more than this. */
 const STREAM_PAGE_MAX_BYTES = 256 * 1024;
 /** Under load, what arrives within this time travels together. */
 const COALESCE_MS = 4;
+/** A longer timer would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
  * Replays from the cursor, says `caught-up` once, goes on with what comes. It holds nothing but its cursor: a wake
  * carries no data, and every page is read when the reader has room for it. So there is no seam between replay and
- * live, and a slow reader costs a cursor.
+ * live, and a slow reader costs a cursor. A session that ends and a device that is revoked end it too, the latter at once.
  *
  * Settles when the stream has ended, for whatever reason; says the reason as its last item where it still can.
  */
 export async function runLiveStream(options: LiveStreamOptions): Promise<void> {
   const { readModel, device, format, sink, heartbeatMs, drainTimeoutMs, closing } = options;
   const limits = { maxEntries: options.maxEntries, maxBytes: STREAM_PAGE_MAX_BYTES };
-  const alarm = createAlarm([closing, sink.gone]);
+  const expiry = new AbortController();
+  const alarm = createAlarm([closing, sink.gone, expiry.signal]);
+  const timer =
+    options.endsInMs === undefined
+      ? undefined
+      : setTimeout(() => expiry.abort(), Math.min(options.endsInMs, TIMER_MAX_MS));
   const watch = readModel.watch(device, alarm.ring);
   let cursor = options.cursor;
   let isCaughtUp = false;
   try {
     while (!sink.gone.aborted) {
       if (closing.aborted) return end('server-closing', true);
+      if (expiry.signal.aborted) return end('session-expired', true);
+      if (readModel.device(device) === undefined) return end('device-revoked', false);
       alarm.reset(); // before reading: what arrives from here on rings again
       const result = readModel.syncPage(device, cursor, limits);
       if (result.kind === 'cursor-invalid') return end('cursor-invalid', false);
@@ -70,6 +81,7 @@ export async function runLiveStream(options: LiveStreamOptions): Promise<void> {
       } else if (performance.now() - sentAt < COALESCE_MS) await pause(COALESCE_MS);
     }
   } finally {
+    clearTimeout(timer);
     watch.close();
     alarm.close();
   }

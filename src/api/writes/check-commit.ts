@@ -37,6 +37,8 @@ export async function checkCommit(bundle: CommitRequest, context: HandshakeConte
   if (misplaced !== undefined) return misplaced;
   const current = publicGroups.current(readModel, group);
   const { commit, welcome, groupInfo } = bundle;
+  if (bundle.roster !== undefined) throw invalidCommit('roster-unexpected');
+  if (groupInfo === undefined) throw invalidCommit('bad-group-info');
   const parts = { commit, groupInfo, ...(welcome === undefined ? {} : { welcome }) };
   const verdict = await verifyCommit({ suite: deps.suite, sha256 }, current, parts, commitRules(context, group));
   if (verdict.kind === 'refused') throw invalidCommit(verdict.reason);

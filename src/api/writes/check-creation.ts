@@ -1,7 +1,6 @@
 import { type PublicGroup, publicGroupIdOf } from '../../mls/public-group/group.ts';
 import { verifyNewGroup } from '../../mls/public-group/open.ts';
 import { equalBytes } from '../../wire/bytes.ts';
-import type { CreateGroupRequest } from '../../wire/schemas/groups.ts';
 import { sha256 } from '../sha256.ts';
 import { checkAppointments, creationRules, type RulesContext } from './commit-rules.ts';
 import { invalidCommit } from './refusal.ts';
@@ -12,7 +11,7 @@ import { invalidCommit } from './refusal.ts';
  * @throws ProblemError `invalid-commit` with its reason
  */
 export async function checkCreation(
-  { group, groupInfo }: CreateGroupRequest,
+  { group, groupInfo }: { readonly group: Uint8Array; readonly groupInfo: Uint8Array },
   context: RulesContext,
 ): Promise<PublicGroup> {
   const verifier = { suite: context.deps.suite, sha256 };

@@ -2,7 +2,7 @@ import { accountOf, formatIdentity, parseIdentity } from '../../mls/identity.ts'
 import { type PublicGroup, publicRolesOf, publicRosterOf } from '../../mls/public-group/group.ts';
 import type { CommitRules } from '../../mls/public-group/verify.ts';
 import type { DeviceView, GroupView, ReadModel } from '../../projections/read-model.ts';
-import { equalBytes } from '../../wire/bytes.ts';
+import { judgeCredential } from '../../wire/account-credential.ts';
 import type { Limits } from '../../wire/limits.ts';
 import type { ApiDeps } from '../deps.ts';
 import { invalidCommit } from './refusal.ts';
@@ -22,8 +22,11 @@ export function creationRules({ deps, readModel, caller }: RulesContext): Creati
   return {
     caller: formatIdentity({ domain: deps.domain, account: caller.account, device: caller.id }),
     isSignatureKeyOf(identity, signatureKey) {
-      const device = deviceOf(deps.domain, readModel, identity);
-      return device?.signatureKeys.some((key) => equalBytes(key, signatureKey)) ?? false;
+      const parsed = parseIdentity(identity);
+      if (parsed === undefined) return false;
+      const device = readModel.device(parsed.device);
+      const known = device === undefined ? undefined : { ...device, revoked: false };
+      return judgeCredential({ ...parsed, signatureKey }, deps.domain, known) === 'valid';
     },
   };
 }
@@ -35,6 +38,10 @@ export function commitRules(context: RulesContext, group: Pick<GroupView, 'id'>)
     ...creationRules(context),
     now,
     maxMembers: deps.limits.groupMaxMembers,
+    isRevoked(identity) {
+      const parsed = parseIdentity(identity);
+      return parsed !== undefined && readModel.isRevoked(parsed.device);
+    },
     isClaimed(ref, identity) {
       const claim = readModel.claimOf(ref, group.id);
       return claim?.group === group.id && claim.device === deviceOf(deps.domain, readModel, identity)?.id;
@@ -43,7 +50,8 @@ export function commitRules(context: RulesContext, group: Pick<GroupView, 'id'>)
 }
 
 /**
- * Roles are given to members only: nobody joins later as an administrator by a role that was given before.
+ * Roles are given to members only: nobody joins later as an administrator by a role that was given before. Whether
+ * handshakes are private is said when a group is made, and this one's are not.
  *
  * @throws ProblemError `invalid-commit`
  */
@@ -51,8 +59,8 @@ export function checkAppointments(group: PublicGroup): void {
   const accounts = new Set<string | undefined>(
     publicRosterOf(group).map((member) => (member === null ? undefined : accountOf(member.identity))),
   );
-  const { admins } = publicRolesOf(group) ?? { admins: [] };
-  if (!admins.every((admin) => accounts.has(admin))) throw invalidCommit('bad-roles');
+  const { admins, handshakes } = publicRolesOf(group) ?? { admins: [] };
+  if (handshakes !== undefined || !admins.every((admin) => accounts.has(admin))) throw invalidCommit('bad-roles');
 }
 
 /** The device that an identity names, when it is one of this server and not revoked. */

@@ -3,6 +3,7 @@ import { toBase64Url } from '../../wire/bytes.ts';
 import { decodeCbor } from '../../wire/cbor.ts';
 import { decodeEntry, isGroupEntry } from '../../wire/entry.ts';
 import { ProblemError } from '../../wire/problems.ts';
+import { FUTURE_EPOCH } from './judged-on-newest.ts';
 
 /** How much of the group's log travels with a conflict: enough to rebase on, small enough for an error. */
 const CONFLICT_PAGE = { maxEntries: 256, maxBytes: 512 * 1024 } as const;
@@ -19,7 +20,11 @@ export function epochConflict(
   epoch: number,
 ): ProblemError {
   return new ProblemError('epoch-conflict', `the group is in epoch ${group.epoch}, not in ${epoch}`, {
-    members: { currentEpoch: group.epoch, ...entriesSince(readModel, group, caller, epoch) },
+    members: {
+      currentEpoch: group.epoch,
+      ...(epoch > group.epoch ? { reason: FUTURE_EPOCH } : {}),
+      ...entriesSince(readModel, group, caller, epoch),
+    },
   });
 }
 

@@ -1,10 +1,15 @@
 import type { DeviceView, GroupView, MemberView, ReadModel } from '../../projections/read-model.ts';
-import type { DeviceId, GroupId } from '../../wire/ids.ts';
+import type { AccountId, DeviceId, GroupId } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 
 /** The device's place in the group now. */
 export function memberOf(group: GroupView, device: DeviceId): MemberView | undefined {
   return group.roster.find((member) => member?.device === device);
+}
+
+/** Whether a device of the account, revoked or not, is a member now: then the account's other devices may join it (D18). */
+export function hasAccount(group: GroupView, account: AccountId): boolean {
+  return group.roster.some((member) => member?.account === account);
 }
 
 /** A group that the caller may know of because it has been a member of it. */

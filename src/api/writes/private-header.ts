@@ -18,42 +18,46 @@ const CONTENT_TYPE_MAX = 3;
  * copies and checks much that the server has no use for; a property test holds this one to the same verdicts.
  */
 export function readPrivateHeader(bytes: Uint8Array): PrivateHeader | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length < 4 || view.getUint16(0) !== MLS10 || view.getUint16(2) !== WIRE_FORMAT_PRIVATE_MESSAGE) {
-    return undefined;
-  }
-  const group = vectorAt(view, 4);
+  if (uintAt(bytes, 0, 2) !== MLS10 || uintAt(bytes, 2, 2) !== WIRE_FORMAT_PRIVATE_MESSAGE) return undefined;
+  const group = vectorAt(bytes, 4);
   if (group === undefined || group.end - group.start > GROUP_ID_MAX_BYTES || group.end + 9 > bytes.length) {
     return undefined;
   }
-  const epoch = view.getBigUint64(group.end);
-  const contentType = view.getUint8(group.end + 8);
-  if (epoch > BigInt(Number.MAX_SAFE_INTEGER) || contentType < 1 || contentType > CONTENT_TYPE_MAX) return undefined;
+  const epoch = uintAt(bytes, group.end, 8);
+  const contentType = bytes[group.end + 8]!;
+  if (epoch > Number.MAX_SAFE_INTEGER || contentType < 1 || contentType > CONTENT_TYPE_MAX) return undefined;
   let end = group.end + 9;
   // authenticated_data, encrypted_sender_data, ciphertext
   for (let i = 0; i < 3; i += 1) {
-    const vector = vectorAt(view, end);
+    const vector = vectorAt(bytes, end);
     if (vector === undefined) return undefined;
     end = vector.end;
   }
   if (end !== bytes.length) return undefined;
   return {
-    groupId: bytes.slice(group.start, group.end),
-    epoch: Number(epoch),
+    groupId: bytes.subarray(group.start, group.end),
+    epoch,
     isApplication: contentType === CONTENT_TYPE_APPLICATION,
   };
 }
 
 /** Where the content of a variable-length vector begins and ends. */
-function vectorAt(view: DataView, offset: number): { readonly start: number; readonly end: number } | undefined {
-  if (offset >= view.byteLength) return undefined;
-  const prefix = view.getUint8(offset) >> 6;
+function vectorAt(bytes: Uint8Array, offset: number): { readonly start: number; readonly end: number } | undefined {
+  const first = bytes[offset];
+  if (first === undefined) return undefined;
+  const prefix = first >> 6;
   const width = 1 << prefix;
   const start = offset + width;
-  if (prefix > 2 || start > view.byteLength) return undefined;
-  let length = view.getUint8(offset) & 0x3f;
-  for (let i = 1; i < width; i += 1) length = length * 256 + view.getUint8(offset + i);
+  if (prefix > 2 || start > bytes.length) return undefined;
+  const length = (first & 0x3f) * 256 ** (width - 1) + uintAt(bytes, offset + 1, width - 1);
   const isShortest = prefix === 0 || (prefix === 1 ? length >= 1 << 6 : length >= 1 << 14);
   const end = start + length;
-  return isShortest && end <= view.byteLength ? { start, end } : undefined;
+  return isShortest && end <= bytes.length ? { start, end } : undefined;
+}
+
+/** Big-endian; beyond 2^53 only roughly, past the end NaN, which equals nothing. */
+function uintAt(bytes: Uint8Array, offset: number, width: number): number {
+  let value = 0;
+  for (let i = 0; i < width; i += 1) value = value * 256 + (bytes[offset + i] ?? Number.NaN);
+  return value;
 }
