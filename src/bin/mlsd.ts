@@ -7,5 +7,17 @@ const { version } = JSON.parse(await readFile(new URL('../../package.json', impo
 };
 const stopping = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopping.abort());
-const { argv, env, stdout, stderr } = process;
-process.exitCode = await runMlsd(argv.slice(2), { env, stdout, stderr, version, stopping: stopping.signal });
+const { argv, env, stdin, stdout, stderr } = process;
+// Whoever read our output has gone, `| head` say: that ends the work, and is no failure.
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  stopping.abort();
+});
+process.exitCode = await runMlsd(argv.slice(2), {
+  env,
+  stdout,
+  stderr,
+  binary: { input: stdin, output: stdout },
+  version,
+  stopping: stopping.signal,
+});

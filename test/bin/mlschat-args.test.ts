@@ -90,4 +90,15 @@ describe('help', () => {
   test('--version is that of the package', async () => {
     expect(await parse(['--version'])).toEqual({ kind: 'text', text: '1.2.3' });
   });
+
+  test('link names an account by its id, recover takes nothing but where; both need no group', async () => {
+    const account = 'a'.repeat(32);
+    const linked = await parse(['link', account, '--config', '/new', '--server', 'http://host:1']);
+    expect(linked).toEqual({ kind: 'link', account, server: 'http://host:1', config: '/new' });
+    expect(await parse(['recover', '--config', '/new'])).toMatchObject({ kind: 'recover', config: '/new' });
+    for (const wrong of [['link'], ['link', 'alice'], ['recover', 'alice'], ['link', account, '--server', 'nowhere']]) {
+      expect((await parse(wrong)).kind, wrong.join(' ')).toBe('usage');
+    }
+    expect(await parse(['#link', 'alice'])).toMatchObject({ kind: 'run', settings: { group: 'link' } });
+  });
 });

@@ -2,14 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/bin/mlsd/arguments.ts';
 import { checkSettings, type ServerConfig } from '../../src/bin/mlsd/config.ts';
 import { OPTION_NAMES, variableOf } from '../../src/bin/mlsd/options.ts';
+import { EXIT } from '../../src/bin/mlsd/process.ts';
 import { type ConfigFile, mergeSettings } from '../../src/bin/mlsd/raw-settings.ts';
-import { EXIT, runMlsd } from '../../src/bin/mlsd/run.ts';
+import { runMlsd } from '../../src/bin/mlsd/run.ts';
 
 type Outcome = { config: ServerConfig } | { problems: readonly string[] };
 
 async function settings(argv: string[], env: Record<string, string> = {}, file?: ConfigFile): Promise<Outcome> {
   const parsed = await parseArguments(['serve', ...argv], { version: '1', columns: 100 });
-  if (parsed.kind !== 'serve') return { problems: [parsed.kind === 'usage' ? parsed.reason : parsed.text] };
+  if (parsed.kind !== 'serve') return { problems: ['reason' in parsed ? parsed.reason : parsed.kind] };
   const merged = mergeSettings({ flags: parsed.flags, env, ...(file === undefined ? {} : { file }) });
   if (merged.kind === 'refused') return merged;
   const check = checkSettings(merged.raw);

@@ -1,14 +1,25 @@
-import yargs from 'yargs';
-import { OPTION_NAMES, OPTIONS, type OptionSpec, variableOf } from './options.ts';
+import yargs, { type Argv } from 'yargs';
+import { COMMANDS, TOOL_SETTINGS, type ToolCommand } from './commands.ts';
+import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec, variableOf } from './options.ts';
+
+/** The settings on the command line, and the config file it names. */
+interface Given {
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly configFile?: string;
+}
 
 export type ParsedArguments =
-  | { readonly kind: 'serve'; readonly flags: Readonly<Record<string, unknown>>; readonly configFile?: string }
+  | ({ readonly kind: 'serve' } & Given)
+  | ({ readonly kind: 'tool'; readonly command: ToolCommand } & Given)
   /** Help or version: to standard output, exit 0. */
   | { readonly kind: 'text'; readonly text: string }
   /** To standard error, exit 2. */
   | { readonly kind: 'usage'; readonly reason: string };
 
 const HELP_MAX_COLUMNS = 110;
+const EPILOGUE =
+  'Every setting can also be given in the environment (the name in brackets) or in the config file. A flag beats the environment, the environment beats the file.';
+const LOG_COMMAND = 'log ';
 
 /** What the command line says; nothing is judged but its form. Neither prints nor exits. */
 export async function parseArguments(
@@ -22,18 +33,17 @@ export async function parseArguments(
     .usage('$0 <command>\n\nThe delivery service: stores and orders what members of encrypted groups send.')
     .command('serve', 'run the server', (serve) => {
       serve.usage('$0 serve [options]\n\nRuns the server until it gets SIGTERM or SIGINT.');
-      for (const name of OPTION_NAMES) serve.option(name, optionOf(name, OPTIONS[name]));
-      serve.option('config-file', {
-        string: true,
-        requiresArg: true,
-        describe: `JSON object with these settings by their names [${variableOf('config-file')}]`,
-        group: 'Settings:',
-      });
-      return serve.epilogue(
-        'Every setting can also be given in the environment (the name in brackets) or in the config file. A flag beats the environment, the environment beats the file.',
-      );
+      return withSettings(serve, OPTION_NAMES);
+    });
+  for (const spec of COMMANDS) if (!spec.usage.startsWith(LOG_COMMAND)) addTool(parser, spec);
+  parser
+    .command('log', 'look at the events of the log: tail, show', (log) => {
+      for (const spec of COMMANDS) {
+        if (spec.usage.startsWith(LOG_COMMAND)) addTool(log, spec);
+      }
+      return log.demandCommand(1, 1, 'say which: mlsd log tail, or mlsd log show SEQUENCE');
     })
-    .demandCommand(1, 1, 'say what to do: mlsd serve', 'one command at a time')
+    .demandCommand(1, 'say what to do: mlsd serve, or another command of mlsd --help')
     .strict()
     .version(about.version)
     .help()
@@ -48,16 +58,50 @@ export async function parseArguments(
   });
   if (failure !== undefined) return { kind: 'usage', reason: failure };
   if (text !== '') return { kind: 'text', text };
-  const { _: _command, $0: _script, 'config-file': configFile, ...flags } = parsed as Record<string, unknown>;
+  return understand(parsed as Readonly<Record<string, unknown>>, argv.includes('-'));
+}
+
+/** `hasDash`: of a `-` that stands for a file yargs gives the empty text. */
+function understand(parsed: Readonly<Record<string, unknown>>, hasDash: boolean): ParsedArguments {
+  const { _: words, $0: _script, 'config-file': configFile, ...flags } = parsed;
   const repeated = Object.entries({ ...flags, 'config-file': configFile }).find(
     ([name, value]) => Array.isArray(value) && (OPTIONS as Record<string, OptionSpec>)[name]?.type !== 'list',
   );
   if (repeated !== undefined) return { kind: 'usage', reason: `--${repeated[0]} is given twice` };
-  return { kind: 'serve', flags, ...(typeof configFile === 'string' ? { configFile } : {}) };
+  const settings = Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(OPTIONS, name)));
+  const given: Given = { flags: settings, ...(typeof configFile === 'string' ? { configFile } : {}) };
+  const name = (words as readonly unknown[]).join(' ');
+  const spec = COMMANDS.find(
+    ({ usage }) => usage === name || usage.startsWith(`${name} [`) || usage.startsWith(`${name} <`),
+  );
+  if (spec === undefined) return { kind: 'serve', ...given };
+  const read = spec.read({ ...flags, ...(flags['file'] === '' && hasDash ? { file: '-' } : {}) });
+  return 'problem' in read
+    ? { kind: 'usage', reason: read.problem }
+    : { kind: 'tool', command: read.command, ...given };
+}
+
+function addTool(parser: Argv, { usage, about, more, options }: (typeof COMMANDS)[number]): void {
+  const inner = usage.startsWith(LOG_COMMAND) ? usage.slice(LOG_COMMAND.length) : usage;
+  parser.command(inner, about, (tool) => {
+    tool.usage(`$0 ${usage} [options]\n\n${more}`);
+    return withSettings(options(tool), TOOL_SETTINGS);
+  });
+}
+
+function withSettings(command: Argv, names: readonly OptionName[]): Argv {
+  for (const name of names) command.option(name, optionOf(name, OPTIONS[name]));
+  command.option('config-file', {
+    string: true,
+    requiresArg: true,
+    describe: `JSON object with these settings by their names [${variableOf('config-file')}]`,
+    group: 'Settings:',
+  });
+  return command.epilogue(EPILOGUE);
 }
 
 /** Numbers stay texts here: what is wrong with them is said by the configuration, in the same words for all sources. */
-function optionOf(name: (typeof OPTION_NAMES)[number], spec: OptionSpec) {
+function optionOf(name: OptionName, spec: OptionSpec) {
   const fallback = spec.fallback === undefined ? '' : `, default ${spec.fallback}`;
   const describe = `${spec.about} [${variableOf(name)}${fallback}]`;
   const group = `${spec.group}:`;

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 const SECRET_BYTES = 32;
+const SUFFIX_BYTES = 6;
 
 /**
  * The secret of a domain, from its file: 32 bytes, hexadecimal. Made when the file is missing; never shown.
@@ -22,18 +24,23 @@ export async function readDomainSecret(path: string): Promise<Uint8Array> {
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
-/** Makes the file whole or not at all: two nodes that start at once end up with one secret. */
+/** Makes the file whole or not at all, and only where there is none: nodes that start at once end up with one secret. */
 async function makeSecret(path: string): Promise<void> {
+  if (existsSync(path)) return;
+  const beside = `${path}.${randomBytes(SUFFIX_BYTES).toString('hex')}`;
   try {
-    const file = await open(path, 'wx', 0o600);
+    const file = await open(beside, 'wx', 0o600);
     try {
       await file.writeFile(`${randomBytes(SECRET_BYTES).toString('hex')}\n`);
       await file.sync();
     } finally {
       await file.close();
     }
+    await link(beside, path);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  } finally {
+    await rm(beside, { force: true });
   }
 }
 

@@ -2,7 +2,6 @@ import type { Logger } from 'pino';
 import { LogError, type LogErrorCode } from '../../log/errors.ts';
 import type { Log } from '../../log/open-log.ts';
 import { openProjections, type Projections } from '../../projections/open-projections.ts';
-import type { Limits } from '../../wire/limits.ts';
 
 const ROLLBACKS: ReadonlySet<LogErrorCode> = new Set(['rolled-back', 'incarnation-changed', 'log-missing']);
 
@@ -15,7 +14,6 @@ export interface OpenFoldOptions {
   readonly tables: string;
   readonly log: Log;
   readonly cursorKey: Uint8Array;
-  readonly limits: Limits;
   readonly acceptRollback: boolean;
   /** Throw the tables away first. */
   readonly fresh: boolean;
@@ -29,13 +27,12 @@ export interface OpenFoldOptions {
  * @throws LogError as the reader of the log does; ProjectionError.
  */
 export async function openFold(options: OpenFoldOptions): Promise<Projections> {
-  const { tables, log, cursorKey, limits, acceptRollback, logger } = options;
+  const { tables, log, cursorKey, acceptRollback, logger } = options;
   const open = (fresh: boolean): Promise<Projections> =>
     openProjections({
       dir: tables,
       log,
       cursorKey,
-      limits,
       fresh,
       onFailure: (error) => {
         logger.fatal({ type: error.name, code: 'code' in error ? error.code : undefined }, 'the projections stopped');

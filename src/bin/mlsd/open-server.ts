@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createApp } from '../../api/app.ts';
+import { createTickets, TICKET_KEY_BYTES } from '../../api/auth/tickets.ts';
 import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
 import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
 import { acquireFolderLock } from '../../log/folder-lock.ts';
@@ -10,7 +11,9 @@ import { type Log, type LogDescription, type LogPlace, openLog } from '../../log
 import { createNodeSuite } from '../../mls/suite-node.ts';
 import type { Projections } from '../../projections/open-projections.ts';
 import { storedCheckpoint } from '../../projections/store/environment.ts';
+import type { Limits } from '../../wire/limits.ts';
 import type { ServerConfig } from './config.ts';
+import { createDiskRoom } from './disk-room.ts';
 import { makePrivateFolder, readDomainSecret } from './domain-secret.ts';
 import { isRollback, openFold } from './open-fold.ts';
 
@@ -56,11 +59,11 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     const tables = join(config.dataFolder, 'tables');
     const { log, fresh } = await openServerLog(options, tables);
     opened.push(log.close);
+    const limits = limitsOf(log, options);
     const projections = await openFold({
       tables,
       log,
       cursorKey: deriveKey(secret, 'cursors', CURSOR_KEY_BYTES),
-      limits: config.limits,
       acceptRollback: config.acceptRollback,
       fresh,
       logger,
@@ -71,20 +74,22 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     const app = createApp({
       domain: config.domain,
       version,
-      limits: config.limits,
+      limits,
       operation: config.operation,
       readModel: projections.read,
       log,
       suite: createNodeSuite(),
       signer: createReceiptSigner(secret),
+      tickets: createTickets(deriveKey(secret, 'sessions', TICKET_KEY_BYTES), config.domain),
       logger,
       now,
       bootSecond,
       behindTlsProxy: config.behindTlsProxy,
+      hasRoom: createDiskRoom(config.dataFolder),
       closing: closing.signal,
     });
     await until(bootSecond * 1000, now);
-    const http = await openHttpServer(app, config);
+    const http = await openHttpServer(app, { ...config, headersTimeoutMs: config.operation.headersTimeoutMs });
     opened.push(() => {
       closing.abort();
       return http.close();
@@ -113,6 +118,7 @@ async function openServerLog(
       place,
       domain: config.domain,
       tablesEmpty,
+      pastEpochs: config.limits.pastEpochs,
       ...(config.log.kind === 'remote' ? { replicas: config.log.replicas } : {}),
       ...(signal === undefined ? {} : { signal }),
       onNotice: (text) => logger.info(text),
@@ -123,6 +129,17 @@ async function openServerLog(
     if (!isRollback(error) || !config.acceptRollback) throw error;
     return { log: await open(true), fresh: true };
   }
+}
+
+/** What decides which messages are placed is the log's, so that all nodes agree; a setting that differs is void, and said to be. */
+function limitsOf({ pastEpochs }: Log, { config: { limits }, logger }: OpenServerOptions): Limits {
+  if (limits.pastEpochs !== pastEpochs) {
+    logger.warn(
+      { log: pastEpochs, setting: limits.pastEpochs },
+      'the log was begun with another pastEpochs: its own is used',
+    );
+  }
+  return { ...limits, pastEpochs };
 }
 
 async function logPlace({ log, dataFolder }: ServerConfig): Promise<LogPlace> {

@@ -1,27 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { pino } from 'pino';
-import { LogError, messageOf } from '../../log/errors.ts';
+import { messageOf } from '../../log/errors.ts';
 import { parseArguments } from './arguments.ts';
 import { checkSettings, type ServerConfig } from './config.ts';
-import { isRollback } from './open-fold.ts';
+import { explain } from './explain.ts';
 import { openServer, type RunningServer } from './open-server.ts';
 import { variableOf } from './options.ts';
+import { EXIT, type ExitCode, type MlsdProcess } from './process.ts';
 import { type ConfigFile, mergeSettings } from './raw-settings.ts';
+import { runTool } from './run-tool.ts';
 
-export const EXIT = { done: 0, error: 1, usage: 2 } as const;
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** The process as the command sees it. */
-export interface MlsdProcess {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: { write(text: string): unknown; readonly columns?: number };
-  readonly stderr: { write(text: string): unknown };
-  readonly version: string;
-  /** Aborted by SIGTERM or SIGINT. */
-  readonly stopping: AbortSignal;
-}
-
-/** Runs the command and settles with the exit code: 0 done, 1 failed, 2 wrong settings. */
+/** Runs the command and settles with the exit code: 0 done, 1 failed or (of tools) something is not as it should be, 2 wrong use. */
 export async function runMlsd(argv: readonly string[], io: MlsdProcess): Promise<ExitCode> {
   const parsed = await parseArguments(argv, { version: io.version, columns: io.stdout.columns });
   if (parsed.kind === 'text') {
@@ -36,7 +25,7 @@ export async function runMlsd(argv: readonly string[], io: MlsdProcess): Promise
   if (merged.kind === 'refused') return complain(io, merged.problems);
   const check = checkSettings(merged.raw);
   if (check.kind === 'refused') return complain(io, check.problems);
-  return await serve(check.config, io);
+  return parsed.kind === 'tool' ? await runTool(parsed.command, check.config, io) : await serve(check.config, io);
 }
 
 async function serve(config: ServerConfig, io: MlsdProcess): Promise<ExitCode> {
@@ -62,23 +51,9 @@ function readyLine({ url, description }: Pick<RunningServer, 'url' | 'descriptio
   return `mlsd listening on ${url} (domain ${config.domain}, ${log}, JetStream ${serverVersion}, ${durabilityText})`;
 }
 
-/** What went wrong at the start, and what to do about it. */
-function explain(error: unknown, config: ServerConfig): string {
-  if (error instanceof LogError && error.code === 'locked') {
-    return `${messageOf(error)}: another mlsd runs on ${config.dataFolder}. Stop it, or choose another folder with --data`;
-  }
-  if (isRollback(error)) {
-    return `${messageOf(error)}. The log is not the one that the tables in ${config.dataFolder} were made from: it lost its end, or was replaced. Nothing is served, so that no client mixes two histories. Bring the log back, or start once with --accept-rollback to go on with the log as it is: under a new incarnation, with tables made anew; every client then resyncs`;
-  }
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `port ${config.port} on ${config.host} is taken: choose another one with --port`;
-  }
-  return messageOf(error);
-}
-
 function complain(io: MlsdProcess, problems: readonly string[]): ExitCode {
   for (const problem of problems) io.stderr.write(`mlsd: ${problem}\n`);
-  io.stderr.write('mlsd: mlsd serve --help shows every setting\n');
+  io.stderr.write('mlsd: mlsd --help lists the commands, mlsd serve --help every setting\n');
   return EXIT.usage;
 }
 

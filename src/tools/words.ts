@@ -1,0 +1,4 @@
+/** `12 groups`, `1 group` */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
