@@ -2,11 +2,18 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import yargs from 'yargs';
 import { blockFromCursor } from '../wire/cursor.ts';
-import { type Cursor, START_CURSOR } from '../wire/ids.ts';
+import { type AccountId, type Cursor, isShortId, START_CURSOR } from '../wire/ids.ts';
 import { checkName } from '../wire/names.ts';
 
 const DEFAULT_SERVER = 'http://localhost:4000';
 const HELP_COLUMNS_MAX = 110;
+
+export interface DeviceSettings {
+  /** Origin of the server, without a slash at the end. */
+  readonly server: string;
+  /** Absolute path of the new device's own folder. */
+  readonly config: string;
+}
 
 export interface ChatSettings {
   /** Origin of the server, without a slash at the end. */
@@ -23,6 +30,9 @@ export interface ChatSettings {
 
 export type ParsedArguments =
   | { readonly kind: 'run'; readonly settings: ChatSettings }
+  /** A device that is to be part of an account which is there already; `account` of `link` alone. */
+  | ({ readonly kind: 'link'; readonly account: AccountId } & DeviceSettings)
+  | ({ readonly kind: 'recover' } & DeviceSettings)
   /** Asked for and printed to standard output: help or version. */
   | { readonly kind: 'text'; readonly text: string }
   /** A sentence that names the argument and what is wrong with it. */
@@ -58,6 +68,13 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
             demandOption: true,
           }),
     )
+    .command(
+      'link <account>',
+      'Make this a further device of your account; /link on another one says how.',
+      (command) =>
+        command.positional('account', { type: 'string', describe: 'id of your account', demandOption: true }),
+    )
+    .command('recover', 'Get your account back by its recovery code, read from standard input.')
     .option('server', {
       type: 'string',
       requiresArg: true,
@@ -97,6 +114,14 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
   });
   if (failure !== undefined) return usage(sentenceOf(failure));
   if (text !== '') return { kind: 'text', text };
+  const [command] = parsed._;
+  if (command === 'link' || command === 'recover') {
+    return checkDevice(
+      command,
+      { server: String(parsed.server), config: String(parsed.config) },
+      String(parsed['account']),
+    );
+  }
   return checkSettings({
     server: String(parsed.server),
     config: String(parsed.config),
@@ -144,6 +169,20 @@ function checkSettings(typed: Typed): ParsedArguments {
       json: typed.json,
     },
   };
+}
+
+function checkDevice(
+  kind: 'link' | 'recover',
+  typed: { readonly server: string; readonly config: string },
+  account: string,
+): ParsedArguments {
+  const server = serverOrigin(typed.server);
+  if (server === undefined) return usage(`--server "${typed.server}" is not an address like ${DEFAULT_SERVER}`);
+  if (typed.config === '') return usage('--config needs a folder');
+  const settings = { server, config: resolve(typed.config) };
+  if (kind === 'recover') return { kind, ...settings };
+  if (!isShortId(account)) return usage(`"${account}" is no account id; /link on your other device shows yours`);
+  return { kind, account: account as AccountId, ...settings };
 }
 
 /** Paths, queries and names with passwords are refused: a request's signature covers the origin as typed. */

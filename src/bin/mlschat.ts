@@ -4,6 +4,7 @@ import chalk from 'chalk';
 import { BRACKETED_PASTE_OFF } from '../client/terminal/keyboard.ts';
 import { EXIT } from '../client/terminal/pipe.ts';
 import { parseChatArguments } from './mlschat-args.ts';
+import { runMlschatDevice } from './mlschat-device.ts';
 import { type ChatProcess, runMlschat } from './mlschat-run.ts';
 
 /** By convention 128 + SIGINT: ended by force, before everything was closed. */
@@ -31,6 +32,7 @@ async function main(): Promise<number> {
   stdout.on('error', () => ending.abort());
   if (stdout.isTTY) process.on('exit', () => stdout.write(BRACKETED_PASTE_OFF));
   const io: ChatProcess = { stdin, stdout, stderr, env, colours: chalk.level, signal: ending.signal, force, suspend };
+  if (parsed.kind !== 'run') return runMlschatDevice(parsed, io, () => import('../client/open-new-device.ts'));
   return runMlschat(parsed.settings, io, async ({ config, server, userName }) => {
     // Loaded only now: help and mistakes are answered without the whole engine.
     const { openChatClient } = await import('../client/open-chat-client.ts');

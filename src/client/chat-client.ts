@@ -34,13 +34,28 @@ export type HistoryContent =
       readonly added: readonly Person[];
       readonly removed: readonly Person[];
       readonly rotated: boolean;
+      /** Present when the commit changed who administers the group, or who may invite. */
+      readonly appointed?: readonly Person[];
+      readonly dismissed?: readonly Person[];
+      readonly invite?: 'admins' | 'members';
       readonly epoch: number;
     }
-  | { readonly kind: 'created'; readonly by: Person }
-  | { readonly kind: 'joined'; readonly by: Person; readonly epoch: number }
+  /** `handshakes`: present for an opaque group, whose server does not know what its members do. */
+  | { readonly kind: 'created'; readonly by: Person; readonly handshakes?: 'private' }
+  | AccountLine
+  | { readonly kind: 'joined'; readonly by: Person; readonly epoch: number; readonly handshakes?: 'private' }
   | { readonly kind: 'removed-me'; readonly by: Person }
   /** Something a person should know: a gap, a failed entry, a message that could not be sent. */
   | { readonly kind: 'warning'; readonly text: string };
+
+/** A member's account changed; `by` has the name from before. */
+export interface AccountLine {
+  readonly kind: 'account';
+  readonly by: Person;
+  readonly change: 'renamed' | 'device-added' | 'device-revoked';
+  /** The new name, or the label of the device. */
+  readonly what: string;
+}
 
 export interface Person {
   readonly account: AccountId;
@@ -58,6 +73,10 @@ export interface GroupStatus {
   /** `member`, or why nothing can be sent there now. */
   readonly state: 'member' | 'removed' | 'parked';
   readonly parkedReason?: string;
+  /** Present for an opaque group. */
+  readonly handshakes?: 'private';
+  /** Who may invite; absent in a group without roles. */
+  readonly invite?: 'admins' | 'members';
 }
 
 export interface MemberStatus {
@@ -99,6 +118,15 @@ export type PersonOutcome = { readonly name: string } & (
 /** An operation that the caller's role or the group's state forbids, or that the server refused: a sentence for people. */
 export type Done = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: string };
 
+/** A device of the own account. */
+export interface DeviceStatus {
+  readonly device: DeviceId;
+  readonly label: string;
+  /** This one. */
+  readonly me: boolean;
+  readonly revoked: boolean;
+}
+
 export interface ChatStatus {
   readonly me: Person;
   readonly server: string;
@@ -111,17 +139,33 @@ export interface ChatClient {
   status(): Promise<ChatStatus>;
   groups(): Promise<readonly GroupStatus[]>;
   members(group: GroupId): Promise<readonly MemberStatus[]>;
-  /** Member already, else a pending invitation, else create when the name is free. Waits until caught up, bounded by `signal`. */
-  openGroup(name: string): Promise<OpenOutcome>;
+  /** Member already, else a pending invitation, else create when the name is free (an opaque one when `handshakes` says so). Waits until caught up, bounded by `signal`. */
+  openGroup(name: string, options?: { readonly handshakes?: 'private' }): Promise<OpenOutcome>;
   /** Resolves when the ciphertext is durable in the outbox; delivery goes on in the background, across restarts. */
   send(group: GroupId, text: string): Promise<{ readonly id: string }>;
   invite(group: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
   remove(group: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  /** Makes members administrators. */
+  promote(group: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  /** Takes that role from them, never from the last one. */
+  demote(group: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  /** Says who may invite. */
+  setPolicy(group: GroupId, policy: { readonly invite: 'admins' | 'members' }): Promise<Done>;
   leave(group: GroupId): Promise<Done>;
   /** Own leaf and path renewed (self-update commit). */
   rotate(group: GroupId): Promise<Done>;
   /** Joins the group again by external commit, replacing the own leaf: the way out of `parked`. */
   rejoin(group: GroupId): Promise<Done>;
+  /** Takes another user name; the old one becomes free. */
+  rename(name: string): Promise<Done>;
+  /** The devices of the own account, oldest first. */
+  devices(): Promise<readonly DeviceStatus[]>;
+  /** Ends a device of the own account, named by its label or the beginning of its id: never this one. */
+  revoke(device: string): Promise<Done>;
+  /** Adds the device that shows this code (`mlschat link`) to the own account. */
+  link(code: string): Promise<Done>;
+  /** The recovery code of an account that this process has just registered, once; `undefined` ever after. */
+  takeRecoveryCode(): Promise<string | undefined>;
   markRead(group: GroupId): Promise<void>;
   /** Local history after a cursor (`start` for all), oldest first, at most `limit` lines; of one group or of all. */
   history(

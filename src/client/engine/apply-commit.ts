@@ -1,19 +1,25 @@
 import { PAST_EPOCHS } from '../../mls/config.ts';
+import type { ReceivedCommit } from '../../mls/session/receive.ts';
 import {
   epochOf,
   groupIdOf,
   type GroupState as MlsState,
-  membersOf,
   ownLeafOf,
   pendingProposalsOf,
+  rolesOf,
 } from '../../mls/session/state.ts';
 import { decodeState, encodeState } from '../../mls/session/state-codec.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { type HandshakeEntry, nextHead } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
+import { bringsRevoked } from './account-entry.ts';
 import { closeIntention, failEverything } from './intentions.ts';
+import { changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
+import { declarationBreach, handshakesOf, overreachText } from './opaque.ts';
 import { keepTexts } from './outbox.ts';
 import { keepRecentGenerations, park, receiveIn } from './placing.ts';
+import { withHead } from './recent-heads.ts';
+import { parkForRecovery, recoveredLine } from './recovery.ts';
 import {
   type EngineEnv,
   type Group,
@@ -34,11 +40,15 @@ export async function applyCommit(
   if (received.kind !== 'commit') {
     const accounts = env.directory.takeMissing();
     if (accounts.length > 0) return { kind: 'needs-accounts', accounts };
-    const reason = received.kind === 'rejected' ? received.code : 'not a commit';
     // the entry that failed is not counted: the position stays where the group can be read up to
-    return park(before, `The commit at entry ${entry.position} could not be processed (${reason})`, entry.time);
+    return parkForRecovery(env, before, entry, received.kind === 'rejected' ? received.code : 'not-a-commit');
   }
   const by = env.directory.personOf(received.committer.identity);
+  const brought = [received.committer, ...received.added].map(({ identity }) => identity);
+  if (bringsRevoked(placed, brought)) {
+    // the server refuses these and leaves them out; who shows one has let a device in that its owner has ended
+    return parkForRecovery(env, before, entry, 'revoked-device');
+  }
   if (received.selfRemoved) {
     const { mls: _mls, pending: _pending, leaving: _leaving, ...rest } = placed;
     // who asked to go was not thrown out: whose turn it was to commit the leave means nothing
@@ -51,13 +61,41 @@ export async function applyCommit(
     );
     return step(gone.group, { lines: [line, ...gone.lines], signals: gone.signals, consumed: [received.consumed] });
   }
-  const line = membershipLine(env, entry, by, received.epoch, received);
+  const rolesBefore = placed.mls === undefined ? undefined : rolesOf(placed.mls);
+  const line = membershipLine(env, entry, by, received.epoch, {
+    ...received,
+    ...rolesChange(env, rolesBefore, received.roles ?? rolesBefore),
+  });
   const { pending, ...rest } = placed;
   const next: Group = { ...afterLostCommit(rest, pending), mls: received.state };
   return step(
     { ...next, generations: keepRecentGenerations(next, PAST_EPOCHS) },
-    { lines: [line], consumed: [received.consumed] },
+    { lines: [line, ...breachLines(env, entry, by, received)], consumed: [received.consumed] },
   );
+}
+
+/** What a committer did that it may not, or said that is not so: told, and taken all the same. */
+function breachLines(
+  env: EngineEnv,
+  entry: HandshakeEntry,
+  by: Person,
+  received: ReceivedCommit,
+): readonly LineDraft[] {
+  const { time, position } = entry;
+  const texts = [
+    overreachText(
+      env,
+      by.name,
+      received.overreach.filter((each) => !isExpulsion(env, each)),
+    ),
+    declarationBreach(env, entry, by.name, received),
+  ].filter((text) => text !== undefined);
+  return texts.length === 0 ? [] : [{ kind: 'warning', text: `${texts.join('; ')}.`, time, position }];
+}
+
+/** Anybody may remove a device that its account has revoked. */
+function isExpulsion(env: EngineEnv, each: ReceivedCommit['overreach'][number]): boolean {
+  return each.kind === 'removes' && env.directory.isRevoked(each.identity);
 }
 
 /** Our commit came back in the log: it is the epoch's, so its state becomes ours. */
@@ -71,7 +109,7 @@ export async function mergeOwnCommit(
     return park(placed, `Our own commit at entry ${entry.position} is of another epoch than the group`, entry.time);
   }
   const state = nextState(env, placed.mls, pending);
-  const changes = changesBetween(placed.mls, state);
+  const changes = changesBetween(env, placed.mls, state);
   const line = membershipLine(env, entry, env.directory.person(env.me.account, env.me.device), epochOf(state), changes);
   const { pending: _pending, leaving, ...rest } = placed;
   const merged: Group = { ...rest, mls: state, ...(leaving === undefined ? {} : { leaving }) };
@@ -92,26 +130,34 @@ export async function installExternal(
 ): Promise<Step> {
   const state = decodeState(pending.next, env.config);
   if (!equalBytes(groupIdOf(state), group.bytes)) return park(group, 'Our own commit is of another group', entry.time);
-  const { pending: _pending, parkedReason: _reason, leaving: _leaving, head: _head, ...rest } = group;
-  const follows = group.head !== undefined && entry.position === group.position + 1;
+  const { head, heads: _heads, ...headless } = group;
+  // after a gap nobody here knows the chain: the head is taken over from the page
+  const follows = head !== undefined && entry.position === group.position + 1;
+  const placed = follows ? withHead(group, entry.position, nextHead(head, bytes, env.sha256)) : headless;
+  const { pending: _pending, parkedReason: _reason, leaving: _leaving, recovery, ...rest } = placed;
   const joined: Group = {
     ...rest,
     phase: 'member',
     position: entry.position,
-    // after a gap nobody here knows the chain: the head is taken over from the page
-    ...(follows ? { head: nextHead(group.head, bytes, env.sha256) } : {}),
     mls: state,
     generations: new Map(),
-    outbox: keepTexts(group.outbox),
+    // ciphertexts of a member in good standing stay good, and may be on their way: only what was made out of step is made anew
+    outbox: group.phase === 'member' ? group.outbox : keepTexts(group.outbox),
   };
   const lines: LineDraft[] = [];
   const { time, position } = entry;
   const missed = entry.position - group.position - 1;
-  if (group.position > 0 && missed > 0) {
-    lines.push({ kind: 'warning', text: `${missed} entries before this could not be read here.`, time, position });
+  if (recovery !== undefined && !recovery.gaveUp) {
+    lines.push(recoveredLine(recovery, { epoch: epochOf(state), time, position }));
+  } else {
+    if (group.position > 0 && missed > 0) {
+      lines.push({ kind: 'warning', text: `${missed} entries before this could not be read here.`, time, position });
+    }
+    const by = env.directory.person(env.me.account, env.me.device);
+    lines.push({ kind: 'joined', by, epoch: epochOf(state), time, position, ...handshakesOf(joined) });
   }
-  const by = env.directory.person(env.me.account, env.me.device);
-  lines.push({ kind: 'joined', by, epoch: epochOf(state), time, position });
+  const meanwhile = group.mls === undefined ? undefined : meanwhileText(changesBetween(env, group.mls, state), env);
+  if (meanwhile !== undefined) lines.push({ kind: 'warning', text: meanwhile, time, position });
   const closed = closeIntention(joined, pending.intention);
   return step(closed.group, { lines, signals: closed.signals });
 }
@@ -141,44 +187,4 @@ function afterLostCommit(group: Group, pending: PendingCommit | undefined): Grou
   const kept = { ...rest, ...again };
   // an external commit starts from the server's state, whoever ended the epoch; the server will say that it is too late
   return pending?.kind === 'external' ? { ...kept, pending } : kept;
-}
-
-interface MembershipChange {
-  readonly added: readonly { readonly identity: string }[];
-  readonly removed: readonly { readonly identity: string }[];
-}
-
-function membershipLine(
-  env: EngineEnv,
-  entry: HandshakeEntry,
-  by: Person,
-  epoch: number,
-  change: MembershipChange,
-): LineDraft {
-  // a member that joined again replaces its own leaf: nobody came and nobody went
-  const came = new Set(change.added.map((member) => member.identity));
-  const went = new Set(change.removed.map((member) => member.identity));
-  const added = change.added.filter((member) => !went.has(member.identity));
-  const removed = change.removed.filter((member) => !came.has(member.identity));
-  return {
-    kind: 'membership',
-    by,
-    added: added.map((member) => env.directory.personOf(member.identity)),
-    removed: removed.map((member) => env.directory.personOf(member.identity)),
-    rotated: added.length === 0 && removed.length === 0,
-    epoch,
-    time: entry.time,
-    position: entry.position,
-  };
-}
-
-function changesBetween(before: MlsState, after: MlsState): MembershipChange {
-  const old = membersOf(before);
-  const now = membersOf(after);
-  const had = new Set(old.map((member) => member.identity));
-  const has = new Set(now.map((member) => member.identity));
-  return {
-    added: now.filter((member) => !had.has(member.identity)),
-    removed: old.filter((member) => !has.has(member.identity)),
-  };
 }

@@ -1,10 +1,19 @@
+import { withOwnLeave } from '../../mls/session/proposal.ts';
+import { epochOf } from '../../mls/session/state.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { type GroupEntry, type HandshakeEntry, type MessageEntry, nextHead } from '../../wire/entry.ts';
+import { applyAccountEntry, withExpulsions } from './account-entry.ts';
 import { applyCommit, installExternal, mergeOwnCommit } from './apply-commit.ts';
-import { decodeText, isBoundTo } from './content.ts';
+import { decodeBinding, isBoundTo } from './binding.ts';
+import { decodeText } from './content.ts';
+import { countGeneration } from './generations.ts';
+import { handshakesOf } from './opaque.ts';
 import { takeOwnMessage } from './outbox.ts';
 import { park, receiveIn } from './placing.ts';
+import { withFirstHead, withHead } from './recent-heads.ts';
+import { applyReport } from './recovery.ts';
 import { type EngineEnv, type Group, type LineDraft, type Needs, type Step, step } from './types.ts';
+import { compareSeen, settleReceipts } from './witness.ts';
 
 /**
  * Applies one entry of a group's log. Entries must come in order; one that was applied before changes nothing, so a
@@ -17,11 +26,16 @@ export async function applyEntry(
   entry: GroupEntry,
   bytes: Uint8Array,
 ): Promise<Step | Needs> {
+  const result = await apply(env, group, entry, bytes);
+  return 'lines' in result ? settleReceipts(result, entry, entry.time) : result;
+}
+
+async function apply(env: EngineEnv, group: Group, entry: GroupEntry, bytes: Uint8Array): Promise<Step | Needs> {
   if (entry.position <= group.position) return step(group);
   if (group.phase === 'removed') return step(group);
   if (group.phase === 'creating') return applyCreation(env, group, entry, bytes);
   if (group.pending?.kind === 'external' && entry.kind === 'commit' && entry.id === group.pending.id) {
-    return installExternal(env, group, group.pending, entry, bytes);
+    return withExpulsionsIn(env, await installExternal(env, group, group.pending, entry, bytes));
   }
   if (group.phase !== 'member') return passOver(env, group, entry);
   if (entry.position !== group.position + 1) {
@@ -29,25 +43,36 @@ export async function applyEntry(
     return park(group, reason, entry.time);
   }
   const head = group.head === undefined ? undefined : nextHead(group.head, bytes, env.sha256);
-  const placed: Group = { ...group, position: entry.position, ...(head === undefined ? {} : { head }) };
+  const { position } = entry;
+  const placed: Group = head === undefined ? { ...group, position } : withHead(group, position, head);
   switch (entry.kind) {
     case 'group-created':
       return step(placed);
+    case 'report':
+      return applyReport(env, placed, entry);
+    case 'account':
+      return withExpulsionsIn(env, await applyAccountEntry(env, placed, entry));
     case 'message':
       return applyMessage(env, placed, entry);
     case 'proposal':
       return applyProposal(env, group, placed, entry);
     case 'commit': {
-      if (entry.id === group.pending?.id) return mergeOwnCommit(env, placed, group.pending, entry);
-      return applyCommit(env, group, placed, entry);
+      if (entry.id === group.pending?.id) {
+        return withExpulsionsIn(env, await mergeOwnCommit(env, placed, group.pending, entry));
+      }
+      return withExpulsionsIn(env, await applyCommit(env, group, placed, entry));
     }
   }
+}
+
+function withExpulsionsIn(env: EngineEnv, result: Step | Needs): Step | Needs {
+  return 'lines' in result ? { ...result, group: withExpulsions(env.directory, result.group) } : result;
 }
 
 /** Compares what this device computed with what the server says; different histories must not go unnoticed. */
 export function compareHead(group: Group, position: number, head: Uint8Array, time: number): Step {
   if (group.phase !== 'member' || group.position !== position) return step(group);
-  if (group.head === undefined) return step({ ...group, head });
+  if (group.head === undefined) return step(withFirstHead(group, position, head.slice()));
   if (equalBytes(group.head, head)) return step(group);
   return park(group, `The server's history of this group differs from what came here (at entry ${position})`, time);
 }
@@ -57,14 +82,13 @@ function applyCreation(env: EngineEnv, group: Group, entry: GroupEntry, bytes: U
   if (entry.kind !== 'group-created' || entry.id !== creation?.id) return step(group);
   const head = nextHead(new Uint8Array(32), bytes, env.sha256);
   const created: Group = {
-    ...rest,
+    ...(entry.position === 1 ? withFirstHead(rest, 1, head) : rest),
     phase: 'member',
     position: entry.position,
-    ...(entry.position === 1 ? { head } : {}),
   };
   const by = env.directory.person(env.me.account, env.me.device);
   return step(created, {
-    lines: [{ kind: 'created', by, time: entry.time, position: entry.position }],
+    lines: [{ kind: 'created', by, time: entry.time, position: entry.position, ...handshakesOf(group) }],
     signals: [{ kind: 'created' }],
   });
 }
@@ -89,23 +113,26 @@ async function applyMessage(env: EngineEnv, group: Group, entry: MessageEntry): 
   }
   const sender = env.directory.personOf(received.sender.identity);
   const lines: LineDraft[] = [];
-  const sequence = countGeneration(group, received.sender);
+  const binding = decodeBinding(received.authenticatedData);
+  const sequence = countGeneration(group, received.sender, binding.voided);
   if (sequence.missed > 0) {
     const text = `${sequence.missed} message(s) of ${sender.name} before this one never came.`;
     lines.push({ kind: 'warning', text, time, position });
   }
-  if (sender.device !== entry.sender || !isBoundTo(received.authenticatedData, id)) {
+  if (sender.device !== entry.sender || !isBoundTo(binding, id)) {
     const text = `The server shows a message of ${sender.name} under another sender or id than it was sent with.`;
     lines.push({ kind: 'warning', text, time, position });
   }
+  const compared = compareSeen(env, group, sender, binding.seen, entry);
+  lines.push(...compared.lines);
   const text = decodeText(received.plaintext);
   lines.push(
     text === undefined
       ? { kind: 'warning', text: `${sender.name} sent something that this version cannot show.`, time, position }
-      : { kind: 'message', id, sender, text, own: false, time, position },
+      : { kind: 'message', id, sender, text, own: sender.account === env.me.account, time, position },
   );
   const next: Group = {
-    ...group,
+    ...compared.group,
     mls: received.state,
     generations: sequence.generations,
     unread: group.unread + 1,
@@ -119,6 +146,13 @@ async function applyProposal(
   group: Group,
   entry: HandshakeEntry,
 ): Promise<Step | Needs> {
+  const ownRef = before.leaving?.id === entry.id ? before.leaving.ref : undefined;
+  if (ownRef !== undefined && before.leaving !== undefined && group.mls !== undefined) {
+    const isPresent = epochOf(group.mls) === entry.epoch;
+    const mls = isPresent ? withOwnLeave(group.mls, ownRef) : group.mls;
+    const signals = before.leaving.accepted ? [] : ([{ kind: 'leave', outcome: { kind: 'done' } }] as const);
+    return step({ ...group, mls, leaving: { ...before.leaving, accepted: true } }, { signals });
+  }
   const received = await receiveIn(env, group, entry);
   const accounts = env.directory.takeMissing();
   if (received.kind === 'rejected' && accounts.length > 0) return { kind: 'needs-accounts', accounts };
@@ -134,15 +168,4 @@ async function applyProposal(
     { ...group, ...leaving },
     { lines: [{ kind: 'warning', text, time: entry.time, position: entry.position }], signals },
   );
-}
-
-function countGeneration(
-  group: Group,
-  sender: { readonly leaf: number; readonly generation: number; readonly epoch: number },
-): { readonly missed: number; readonly generations: ReadonlyMap<string, number> } {
-  const key = `${sender.epoch}/${sender.leaf}`;
-  const expected = group.generations.get(key) ?? 0;
-  if (sender.generation < expected) return { missed: 0, generations: group.generations };
-  const generations = new Map(group.generations).set(key, sender.generation + 1);
-  return { missed: sender.generation - expected, generations };
 }

@@ -1,5 +1,5 @@
 import { MlsError } from '../../mls/errors.ts';
-import { accountOf } from '../../mls/identity.ts';
+import { accountOf, parseIdentity } from '../../mls/identity.ts';
 import { type CommitIntent, createCommit } from '../../mls/session/commit.ts';
 import { joinExternal } from '../../mls/session/external-join.ts';
 import type { JoinRefusal } from '../../mls/session/join.ts';
@@ -14,8 +14,11 @@ import {
 import { encodeState } from '../../mls/session/state-codec.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { newClientId } from '../../wire/ids.ts';
-import { encodeBinding } from './content.ts';
+import { encodeBinding } from './binding.ts';
 import { closeIntention, refuseIntention, replaceIntention } from './intentions.ts';
+import { declaredRoster, handshakesOf } from './opaque.ts';
+import { leadsOn } from './recovery.ts';
+import { rolesIntent } from './roles.ts';
 import {
   type EngineEnv,
   type Group,
@@ -54,32 +57,42 @@ export async function prepareCommit(env: EngineEnv, group: Group): Promise<Step>
   }
   const still = reconsider(group.mls, intention);
   const intent = intentOf(group.mls, still);
+  if (typeof intent === 'string') return refuseIntention(replaceIntention(group, still), still.id, intent);
   if (intent === undefined) return closeIntention(replaceIntention(group, still), still.id);
   const id = newClientId(env.now(), env.randomBytes);
+  const handshakes = handshakesOf(group);
   const size = membersOf(group.mls).length + (intent.add?.length ?? 0);
   try {
     const made = await createCommit(env.suite, group.mls, {
       ...intent,
+      ...handshakes,
       authenticatedData: encodeBinding(id),
       inlineTree: size <= INLINE_TREE_MEMBERS,
       groupInfoTree: true,
       now: env.now(),
     });
     const { commit, welcome, groupInfo } = made;
+    const packages = still.kind === 'add' ? still.packages : [];
+    const isOpaque = handshakes.handshakes !== undefined;
+    const roster = isOpaque ? { roster: declaredRoster(env, group.mls, made.next, packages) } : {};
     const pending: PendingCommit = {
       id,
       kind: 'commit',
       intention: still.id,
       epoch: epochOf(group.mls),
-      body: { commit, ...(welcome === undefined ? {} : { welcome }), groupInfo },
+      body: { commit, ...(welcome === undefined ? {} : { welcome }), groupInfo, ...roster },
       next: encodeState(made.next),
       accepted: false,
       consumed: made.consumed,
     };
     const tried = replaceIntention(group, { ...still, attempts: still.attempts + 1 });
-    return step({ ...tried, pending });
+    return step({ ...tried, mls: made.current, pending });
   } catch (error) {
     if (!(error instanceof MlsError)) throw error;
+    // somebody else commits what waits, our leave with it: without it in our state that commit could not be read
+    if (error.code === 'own-leave-pending') {
+      return refuseIntention(replaceIntention(group, still), still.id, commitFailure(error));
+    }
     return giveUp(replaceIntention(group, still), still.id, commitFailure(error));
   }
 }
@@ -88,12 +101,20 @@ export async function prepareCommit(env: EngineEnv, group: Group): Promise<Step>
 export async function prepareRejoin(
   env: EngineEnv,
   group: Group,
-  served: { readonly groupInfo: Uint8Array; readonly ratchetTree: Uint8Array; readonly epoch: number },
+  served: {
+    readonly groupInfo: Uint8Array;
+    readonly ratchetTree: Uint8Array;
+    readonly epoch: number;
+    readonly handshakes: 'public' | 'private';
+  },
 ): Promise<Step | Needs> {
   const intention = nextIntention(group);
   if (intention?.kind !== 'rejoin') return step(group);
   if (intention.attempts >= COMMIT_ATTEMPTS_MAX)
     return refuseIntention(group, intention.id, 'the group changes too fast');
+  if (!leadsOn(group, served.epoch)) {
+    return refuseIntention(group, intention.id, 'the server offers an epoch that is over');
+  }
   const options = {
     groupInfo: served.groupInfo,
     tree: served.ratchetTree,
@@ -120,11 +141,16 @@ export async function prepareRejoin(
     kind: 'external',
     intention: intention.id,
     epoch: served.epoch,
-    body: { commit: joined.commit, groupInfo: joined.groupInfo },
+    body: {
+      commit: joined.commit,
+      groupInfo: joined.groupInfo,
+      ...(served.handshakes === 'private' ? { roster: { added: [], removed: [] } } : {}),
+    },
     next: encodeState(joined.state),
     accepted: false,
   };
-  return step({ ...replaceIntention(group, { ...intention, attempts: intention.attempts + 1 }), pending });
+  const tried = replaceIntention(group, { ...intention, attempts: intention.attempts + 1 });
+  return step({ ...tried, ...(served.handshakes === 'private' ? { handshakes: 'private' } : {}), pending });
 }
 
 export type CommitAnswer =
@@ -159,6 +185,11 @@ export function commitAnswered(group: Group, id: string, answer: CommitAnswer): 
 function giveUp(group: Group, id: string, reason: string): Step {
   const intention = group.intentions.find((candidate) => candidate.id === id);
   const refused = refuseIntention(group, id, reason);
+  if (intention?.kind === 'expel') {
+    // found again with the next commit; until then there is nobody here who can
+    const { toExpel: _given, ...rest } = refused.group;
+    return { ...refused, group: rest };
+  }
   if (intention?.kind !== 'commit-proposals' || refused.group.mls === undefined) return refused;
   // what the server does not take must not keep us from sending; it ends with the epoch anyway
   return { ...refused, group: { ...refused.group, mls: dropPendingProposals(refused.group.mls) } };
@@ -194,8 +225,11 @@ function settle(
   return [...intention.settled, ...accounts.map((account) => ({ account, kind }))];
 }
 
-/** `undefined`: nothing is left to commit for it. */
-function intentOf(state: MlsState, intention: Intention): Pick<CommitIntent, 'add' | 'remove'> | undefined {
+/** `undefined`: nothing is left to commit for it; a text: why it must not be. */
+function intentOf(
+  state: MlsState,
+  intention: Intention,
+): Pick<CommitIntent, 'add' | 'remove' | 'roles'> | string | undefined {
   switch (intention.kind) {
     case 'add': {
       const add = intention.packages.map((added) => added.keyPackage);
@@ -206,10 +240,19 @@ function intentOf(state: MlsState, intention: Intention): Pick<CommitIntent, 'ad
       const leaves = membersOf(state).filter((member) => accounts.has(accountOf(member.identity)));
       return leaves.length === 0 ? undefined : { remove: leaves.map((member) => member.leaf) };
     }
+    case 'expel': {
+      const leaves = membersOf(state).filter(({ identity }) => {
+        const device = parseIdentity(identity)?.device;
+        return device !== undefined && intention.devices.includes(device);
+      });
+      return leaves.length === 0 ? undefined : { remove: leaves.map((member) => member.leaf) };
+    }
     case 'commit-proposals':
       return pendingProposalsOf(state).length === 0 ? undefined : {};
     case 'rotate':
       return {};
+    case 'roles':
+      return rolesIntent(state, intention);
     case 'rejoin':
       return undefined;
   }

@@ -18,20 +18,6 @@ export function decodeText(bytes: Uint8Array): string | undefined {
   return v === 1 && type === 'text' && typeof text === 'string' ? text : undefined;
 }
 
-/**
- * Authenticated data of everything we send: the id under which the server places it. So a server cannot give one
- * sender's bytes another id, and receivers can tell the ids apart from what was signed.
- */
-export function encodeBinding(id: string): Uint8Array {
-  return encodeCbor({ id });
-}
-
-/** Whether the authenticated data names this id; data of other clients, which name none, pass. */
-export function isBoundTo(authenticatedData: Uint8Array, id: string): boolean {
-  if (authenticatedData.length === 0) return true;
-  return decodeMap(authenticatedData)?.['id'] === id;
-}
-
 function decodeMap(bytes: Uint8Array): Record<string, unknown> | undefined {
   let value: unknown;
   try {

@@ -1,6 +1,6 @@
 import { parseIdentity } from '../../mls/identity.ts';
-import { type ChainCrypto, foldAccountChain, type SignedStatement } from '../../wire/account-chain.ts';
-import { equalBytes } from '../../wire/bytes.ts';
+import type { SignedStatement } from '../../wire/account-chain.ts';
+import { judgeCredential } from '../../wire/account-credential.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
 import { foldName } from '../../wire/names.ts';
 import type { Person } from '../chat-client.ts';
@@ -8,49 +8,16 @@ import type { Person } from '../chat-client.ts';
 /** An account whose signed history was checked from its first statement on. */
 export interface KnownAccount {
   readonly id: AccountId;
+  /** As the history says. */
   readonly name: string;
   readonly devices: readonly {
     readonly id: DeviceId;
+    readonly label?: string;
     readonly signatureKeys: readonly Uint8Array[];
     readonly revoked: boolean;
   }[];
   /** The whole history, as pinned at first sight and extended since. */
   readonly statements: readonly SignedStatement[];
-}
-
-/** An account as a server serves it. */
-export interface ServedAccount {
-  readonly id: AccountId;
-  readonly name: string;
-  readonly statements: readonly SignedStatement[];
-}
-
-export type AccountCheck =
-  | { readonly ok: true; readonly account: KnownAccount }
-  | { readonly ok: false; readonly reason: string };
-
-/**
- * Folds a served history; its id, its keys and the pinned beginning must be right. The name is the server's word: names
- * are labels and may change hands.
- */
-export async function checkAccount(
-  served: ServedAccount,
-  pinned: KnownAccount | undefined,
-  domain: string,
-  crypto: ChainCrypto,
-): Promise<AccountCheck> {
-  const folded = await foldAccountChain(served.statements, crypto);
-  if (!folded.ok) return folded;
-  const { chain } = folded;
-  if (chain.id !== served.id) return { ok: false, reason: 'the history is of another account' };
-  if (chain.domain !== domain) return { ok: false, reason: `the account is of the domain ${chain.domain}` };
-  const before = pinned?.statements ?? [];
-  const continues = before.every((known, i) =>
-    equalBytes(known.statement, served.statements[i]?.statement ?? new Uint8Array(0)),
-  );
-  if (!continues) return { ok: false, reason: 'the history differs from the one seen before' };
-  const devices = chain.devices.map(({ id, signatureKeys, revoked }) => ({ id, signatureKeys, revoked }));
-  return { ok: true, account: { id: chain.id, name: served.name, devices, statements: served.statements } };
 }
 
 /**
@@ -63,7 +30,16 @@ export interface Directory {
   put(account: KnownAccount): void;
   /** The account was asked for just now and there is nothing better to know: its unknown keys are invalid from here on. */
   settle(id: AccountId): void;
+  /** Whether a leaf may be; one of a device that was revoked since stays readable. */
   validate(identity: string, signatureKey: Uint8Array): boolean;
+  /** Whether this is a device of an account that revoked it. */
+  isRevoked(identity: string): boolean;
+  /**
+   * Something about an account that cannot be judged yet.
+   *
+   * @returns whether asking the server may help: `false` once it was asked in vain
+   */
+  doubt(id: AccountId, about: string): boolean;
   /** Accounts that could not be judged since the last call. */
   takeMissing(): readonly AccountId[];
   personOf(identity: string): Person;
@@ -86,6 +62,15 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
     device,
     name: accounts.get(account)?.name ?? NAMELESS,
   });
+  const deviceOf = (account: AccountId, device: DeviceId) =>
+    accounts.get(account)?.devices.find((candidate) => candidate.id === device);
+  const doubt = (id: AccountId, about: string): boolean => {
+    if (refused.has(about)) return false;
+    missing.add(id);
+    const open = doubts.get(id) ?? new Set();
+    doubts.set(id, open.add(about));
+    return true;
+  };
 
   return {
     get: (id) => accounts.get(id),
@@ -99,22 +84,36 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
     },
     settle: (id) => {
       if (refused.size > JUDGED_MAX) refused.clear();
-      for (const doubt of doubts.get(id) ?? []) refused.add(doubt);
+      for (const open of doubts.get(id) ?? []) refused.add(open);
       doubts.delete(id);
     },
     validate: (identity, signatureKey) => {
       const parsed = parseIdentity(identity);
-      if (parsed === undefined || parsed.domain !== domain) return false;
-      const device = accounts.get(parsed.account)?.devices.find((candidate) => candidate.id === parsed.device);
-      // a revoked device stays valid here: leaves of the past must be readable; who adds one is checked by the adder
-      if (device?.signatureKeys.some((key) => equalBytes(key, signatureKey)) === true) return true;
-      const doubt = `${identity} ${signatureKey.join()}`;
-      if (refused.has(doubt)) return false;
-      missing.add(parsed.account);
-      const about = doubts.get(parsed.account) ?? new Set();
-      doubts.set(parsed.account, about.add(doubt));
-      return false;
+      if (parsed === undefined) return false;
+      const { account, device } = parsed;
+      const known = deviceOf(account, device);
+      const verdict = judgeCredential({ ...parsed, signatureKey }, domain, known && { ...known, account });
+      switch (verdict) {
+        case 'valid':
+        case 'revoked':
+          // leaves of the past must be readable; that no new one comes is seen to where commits are applied
+          return true;
+        case 'wrong-domain':
+          return false;
+        case 'unknown-device':
+        case 'wrong-account':
+        case 'unknown-key':
+          doubt(account, `${identity} ${signatureKey.join()}`);
+          return false;
+        default:
+          return verdict satisfies never;
+      }
     },
+    isRevoked: (identity) => {
+      const parsed = parseIdentity(identity);
+      return parsed !== undefined && deviceOf(parsed.account, parsed.device)?.revoked === true;
+    },
+    doubt,
     takeMissing: () => {
       const taken = [...missing];
       missing.clear();

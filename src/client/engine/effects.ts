@@ -1,9 +1,11 @@
 import { epochOf } from '../../mls/session/state.ts';
 import { toBase64Url, toUtf8 } from '../../wire/bytes.ts';
-import type { ClientId, Sha256 } from '../../wire/ids.ts';
+import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
+import { expelTurn } from './account-entry.ts';
 import { nextIntention } from './commits.ts';
 import { mustPropose, proposalTurn } from './leave.ts';
-import { canSeal, sendable } from './outbox.ts';
+import { canSeal, dueTexts, sendable } from './outbox.ts';
+import { recoveryWork } from './recovery.ts';
 import type { Group } from './types.ts';
 
 /**
@@ -25,8 +27,13 @@ export type Effect = { readonly key: string } & (
   /** After `attempts` lost epochs and `refusals`, to be waited for a while. */
   | { readonly kind: 'commit'; readonly attempts: number; readonly refusals: number }
   | { readonly kind: 'rejoin'; readonly attempts: number; readonly refusals: number }
+  /** A commit that could not be processed here. */
+  | { readonly kind: 'report' }
+  /** After `attempts` rejoins. */
+  | { readonly kind: 'recover'; readonly attempts: number }
   | { readonly kind: 'propose-leave' }
   | { readonly kind: 'commit-proposals'; readonly delayMs: number }
+  | { readonly kind: 'expel'; readonly devices: readonly DeviceId[]; readonly delayMs: number }
 );
 
 export function effectsOf(group: Group, sha256: Sha256): readonly Effect[] {
@@ -43,6 +50,15 @@ export function effectsOf(group: Group, sha256: Sha256): readonly Effect[] {
     const key = `${intention.id}/${attempts}/${refusals}`;
     effects.push({ kind: intention.kind === 'rejoin' ? 'rejoin' : 'commit', key, attempts, refusals });
   }
+  const work = recoveryWork(group);
+  if (work?.kind === 'report') effects.push({ kind: 'report', key: work.key });
+  else if (work !== undefined) {
+    effects.push({ kind: 'recover', key: work.key, attempts: group.recovery?.attempts ?? 0 });
+  }
+  const turn = expelTurn(group);
+  if (turn !== undefined && group.mls !== undefined) {
+    effects.push({ kind: 'expel', key: `${epochOf(group.mls)}/${turn.devices.join()}`, ...turn });
+  }
   effects.push(...outboxEffects(group, sha256), ...leaveEffects(group));
   return effects;
 }
@@ -57,10 +73,10 @@ function outboxEffects(group: Group, sha256: Sha256): readonly Effect[] {
     effects.push({ kind: 'post-messages', key: idempotencyKey, idempotencyKey, messages });
   }
   if (canSeal(group)) {
-    const waiting = group.outbox.find((item) => item.sealed === undefined);
+    const [waiting] = dueTexts(group, { reseal: false });
     if (waiting !== undefined) effects.push({ kind: 'seal', key: waiting.localId });
-    const stale = group.outbox.find((item) => item.stale);
-    if (stale?.sealed !== undefined) effects.push({ kind: 'reseal', key: stale.sealed.id });
+    const stale = dueTexts(group, { reseal: true }).find((item) => item.stale);
+    if (stale !== undefined) effects.push({ kind: 'reseal', key: stale.localId });
   }
   return effects;
 }

@@ -73,6 +73,9 @@ function wanted(intention: Intention): readonly AccountId[] {
       return [...new Set(intention.packages.map((added) => added.account))];
     case 'remove':
       return intention.accounts;
+    case 'roles':
+      return [...intention.appoint, ...intention.dismiss];
+    case 'expel':
     case 'rotate':
     case 'commit-proposals':
     case 'rejoin':

@@ -1,7 +1,8 @@
 import { createLeaveProposal } from '../../mls/session/proposal.ts';
 import { epochOf, membersOf, ownLeafOf, pendingProposalsOf } from '../../mls/session/state.ts';
 import { newClientId } from '../../wire/ids.ts';
-import { encodeBinding } from './content.ts';
+import { encodeBinding } from './binding.ts';
+import { handshakesOf } from './opaque.ts';
 import { type EngineEnv, type Group, type Step, step } from './types.ts';
 
 /** How long the member with the next leaf waits for the one before it to commit a proposal. */
@@ -19,8 +20,11 @@ export function mustPropose(group: Group): boolean {
 export async function proposeLeave(env: EngineEnv, group: Group): Promise<Step> {
   if (!mustPropose(group) || group.mls === undefined) return step(group);
   const id = newClientId(env.now(), env.randomBytes);
-  const { proposal } = await createLeaveProposal(env.suite, group.mls, { authenticatedData: encodeBinding(id) });
-  return step({ ...group, leaving: { id, epoch: epochOf(group.mls), proposal, accepted: false } });
+  const handshakes = handshakesOf(group);
+  const made = await createLeaveProposal(env.suite, group.mls, { authenticatedData: encodeBinding(id), ...handshakes });
+  const { state, proposal, ref } = made;
+  const leaving = { id, epoch: epochOf(group.mls), proposal, accepted: false };
+  return step({ ...group, mls: state, leaving: handshakes.handshakes === undefined ? leaving : { ...leaving, ref } });
 }
 
 export function startLeaving(env: EngineEnv, group: Group): Step {

@@ -1,10 +1,13 @@
 import { encrypt } from '../../mls/session/message.ts';
-import { type Consumed, pendingProposalsOf } from '../../mls/session/state.ts';
+import { type Consumed, epochOf, pendingProposalsOf } from '../../mls/session/state.ts';
 import type { MessageEntry } from '../../wire/entry.ts';
-import { type ClientId, newClientId } from '../../wire/ids.ts';
+import type { ClientId } from '../../wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../wire/limits.ts';
-import { encodeBinding, encodeText } from './content.ts';
+import { encodeBinding } from './binding.ts';
+import { encodeText } from './content.ts';
+import { giveUp, voidedIn } from './generations.ts';
 import { type EngineEnv, type Group, type OutboxItem, type Signal, type Step, step } from './types.ts';
+import { lastSeen } from './witness.ts';
 
 /** Messages that travel in one request. */
 export const MESSAGES_PER_REQUEST = DEFAULT_LIMITS.messagesPerRequest;
@@ -24,30 +27,56 @@ export function canSeal(group: Group): boolean {
 }
 
 /**
+ * Texts to encrypt now, in the order in which they will leave, which is the order of their generations. One that follows an older
+ * text of another epoch waits until that is answered: were the older one encrypted anew, it would be numbered behind the younger.
+ */
+export function dueTexts(group: Group, { reseal }: { readonly reseal: boolean }): readonly OutboxItem[] {
+  if (!canSeal(group)) return [];
+  const epoch = epochOf(group.mls!);
+  const due: OutboxItem[] = [];
+  for (const item of group.outbox) {
+    if (item.accepted) continue;
+    if (item.sealed === undefined || (item.stale && reseal)) due.push(item);
+    else if (item.stale || item.sealed.epoch !== epoch) break;
+  }
+  return due;
+}
+
+/**
  * Encrypts what waits, oldest first, up to a request's worth. The advanced ratchet and the ciphertexts are one value
  * and get stored together; only then may anything leave. A text whose epoch the server no longer takes is encrypted
  * anew only with `reseal`: when the log was read up to the refusal and the entry was not in it.
  */
 export async function sealTexts(env: EngineEnv, group: Group, options: { readonly reseal: boolean }): Promise<Step> {
   if (!canSeal(group)) return step(group);
+  const given = options.reseal
+    ? giveUp(
+        group,
+        group.outbox.filter(({ stale, accepted }) => stale && !accepted),
+      )
+    : group;
+  const voided = voidedIn(given);
+  const seen = lastSeen(group);
   let state = group.mls!;
   const consumed: Consumed[] = [];
   const outbox: OutboxItem[] = [];
   let sealed = 0;
+  const due = new Set(dueTexts(group, options));
   for (const item of group.outbox) {
-    const due = item.sealed === undefined || (item.stale && options.reseal);
-    if (item.accepted || !due || sealed >= MESSAGES_PER_REQUEST) {
+    if (!due.has(item) || sealed >= MESSAGES_PER_REQUEST) {
       outbox.push(item);
       continue;
     }
-    const id = item.sealed === undefined ? item.localId : newClientId(env.now(), env.randomBytes);
-    const made = await encrypt(env.suite, state, encodeText(item.text), encodeBinding(id));
+    // encrypted anew it keeps its id: should the first ciphertext still be on its way, only one of the two is placed
+    const id = item.localId;
+    const made = await encrypt(env.suite, state, encodeText(item.text), encodeBinding(id, voided, seen));
     state = made.state;
     consumed.push(made.consumed);
-    outbox.push({ ...item, sealed: { id, epoch: made.epoch, message: made.message }, stale: false });
+    const { epoch, message, generation } = made;
+    outbox.push({ ...item, sealed: { id, epoch, message, generation }, stale: false });
     sealed += 1;
   }
-  return sealed === 0 ? step(group) : step({ ...group, mls: state, outbox }, { consumed });
+  return sealed === 0 ? step(group) : step({ ...given, mls: state, outbox }, { consumed });
 }
 
 /**
@@ -85,7 +114,7 @@ export type MessageResult = { readonly id: string } & (
 export function messagesAnswered(env: EngineEnv, group: Group, results: readonly MessageResult[]): Step {
   const answers = new Map(results.map((result) => [result.id, result]));
   const sent: Signal[] = [];
-  const refused: { text: string; reason: string }[] = [];
+  const refused: { text: string; reason: string; item: OutboxItem }[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
     const answer = item.sealed === undefined ? undefined : answers.get(item.sealed.id);
@@ -101,13 +130,22 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         outbox.push({ ...item, stale: true });
         break;
       case 'refused':
-        refused.push({ text: item.text, reason: answer.reason });
+        refused.push({ text: item.text, reason: answer.reason, item });
         sent.push({ kind: 'sent', localId: item.localId, refused: answer.reason });
         break;
     }
   }
-  return step(
+  const given = giveUp(
     { ...group, outbox },
+    refused.map(({ item }) => item),
+  );
+  // what was encrypted after a refused message does not say that its number will never come: it is made anew
+  const isVoid = given.voided !== group.voided;
+  const remade = isVoid
+    ? outbox.map((item) => (item.sealed && !item.accepted ? { ...item, stale: true } : item))
+    : outbox;
+  return step(
+    { ...given, outbox: remade },
     {
       lines: refused.map(({ text, reason }) => ({
         kind: 'warning',

@@ -2,8 +2,9 @@ import type { MlsConfig } from '../../mls/config.ts';
 import type { Consumed, GroupState as MlsState } from '../../mls/session/state.ts';
 import type { Suite } from '../../mls/suite.ts';
 import type { AccountId, ClientId, DeviceId, GroupId, Sha256 } from '../../wire/ids.ts';
-import type { HistoryContent } from '../chat-client.ts';
-import type { Directory } from './directory.ts';
+import type { HistoryContent, Person } from '../chat-client.ts';
+import type { Directory, KnownAccount } from './directory.ts';
+import type { HeadRow } from './recent-heads.ts';
 
 /** What the engine may use of the world; everything in it is handed in, nothing of it does I/O. */
 export interface EngineEnv {
@@ -45,8 +46,17 @@ export interface Group {
   readonly position: number;
   /** Head of the chain after `position`; absent when this device did not see where its window begins. */
   readonly head?: Uint8Array;
+  /** The last of the chain's heads, up to `head`. */
+  readonly heads?: readonly HeadRow[];
+  readonly evidence?: Evidence;
   /** Absent before the join and after the removal. */
   readonly mls?: MlsState;
+  /** Present for an opaque group, as far as the server said so. */
+  readonly handshakes?: 'private';
+  /** Of a group that was parked by a commit which could not be processed. */
+  readonly recovery?: Recovery;
+  /** Own generations of an epoch that were used for messages which will never be in the log. */
+  readonly voided?: { readonly epoch: number; readonly generations: readonly number[] };
   /** Next expected generation by `epoch/leaf` of the sender. */
   readonly generations: ReadonlyMap<string, number>;
   readonly creation?: { readonly id: ClientId; readonly groupInfo: Uint8Array };
@@ -56,8 +66,73 @@ export interface Group {
   readonly outbox: readonly OutboxItem[];
   readonly leaving?: Leaving;
   readonly unread: number;
+  /** Devices whose revocation stands in this group's log as far as it was read. */
+  readonly revoked?: readonly DeviceId[];
+  /** Members that are revoked devices, to be removed. Not stored. */
+  readonly toExpel?: readonly DeviceId[];
   /** No new commit before this epoch: the server said that the group is there. Not stored. */
   readonly waitForEpoch?: number;
+}
+
+/** What can be held against the server, see witness.ts. */
+export interface Evidence {
+  /** Receipts whose entries are still to come. */
+  readonly promised: readonly Promised[];
+  /** Receipts that were compared so far. */
+  readonly settled: number;
+  readonly broken: readonly BrokenPromise[];
+  /** Members that were shown another history, and the first entry where it showed. */
+  readonly splits: readonly { readonly with: Person; readonly position: number }[];
+}
+
+/** A receipt that the server signed. */
+export interface Promised {
+  readonly position: number;
+  /** The head that it promises there. */
+  readonly head: Uint8Array;
+  readonly receipt: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Of the entry it was given for. */
+  readonly id?: string;
+}
+
+/** A receipt that was compared with what came. */
+export interface SettledReceipt extends Promised {
+  /** Where it is kept: the newest stands in place of the oldest. */
+  readonly slot: number;
+  /** The head of the chain that came here; absent when none was known there. */
+  readonly served?: Uint8Array;
+}
+
+/** `receipt`, `signature`: the proof. `reason`: there is none, and why. */
+export interface BrokenPromise {
+  readonly position: number;
+  readonly receipt?: Uint8Array;
+  readonly signature?: Uint8Array;
+  readonly served?: Uint8Array;
+  readonly reason?: string;
+}
+
+/** A commit that could not be processed here, and what was done about it. */
+export interface Recovery {
+  /** The epoch that the commit ended, its position, and SHA-256 of its MLSMessage. */
+  readonly epoch: number;
+  readonly position: number;
+  readonly commit: Uint8Array;
+  /** What went wrong: a rejection of src/mls. */
+  readonly code: string;
+  /** For people. */
+  readonly committer: string;
+  readonly reported: boolean;
+  /** Rejoins asked for so far. */
+  readonly attempts: number;
+  readonly gaveUp: boolean;
+}
+
+/** What the server of an opaque group is told about a commit. */
+export interface DeclaredRoster {
+  readonly added: readonly { readonly device: DeviceId; readonly ref: Uint8Array }[];
+  readonly removed: readonly DeviceId[];
 }
 
 /** Secrets of an epoch that does not exist yet, as rows: in memory they would alias the present ones. */
@@ -71,6 +146,8 @@ export interface CommitBundle {
   readonly commit: Uint8Array;
   readonly welcome?: Uint8Array;
   readonly groupInfo: Uint8Array;
+  /** In an opaque group. */
+  readonly roster?: DeclaredRoster;
 }
 
 export interface PendingCommit {
@@ -100,8 +177,17 @@ export type Intention = {
 export type IntentionKind =
   | { readonly kind: 'add'; readonly packages: readonly AddedPackage[] }
   | { readonly kind: 'remove'; readonly accounts: readonly AccountId[] }
+  /** Revoked devices that are members still. */
+  | { readonly kind: 'expel'; readonly devices: readonly DeviceId[] }
   | { readonly kind: 'rotate' }
   | { readonly kind: 'commit-proposals' }
+  /** Made from the roles as they are when it is committed. */
+  | {
+      readonly kind: 'roles';
+      readonly appoint: readonly AccountId[];
+      readonly dismiss: readonly AccountId[];
+      readonly invite?: 'admins' | 'members';
+    }
   | { readonly kind: 'rejoin' };
 
 export interface AddedPackage {
@@ -119,7 +205,13 @@ export interface OutboxItem {
   readonly text: string;
   /** Local time of typing, milliseconds since 1970. */
   readonly time: number;
-  readonly sealed?: { readonly id: ClientId; readonly epoch: number; readonly message: Uint8Array };
+  readonly sealed?: {
+    readonly id: ClientId;
+    readonly epoch: number;
+    readonly message: Uint8Array;
+    /** Of the sender's ratchet in `epoch`. */
+    readonly generation?: number;
+  };
   /** The server has it; the entry is still to come. */
   readonly accepted: boolean;
   /** The server refused the epoch; encrypt anew once the log up to then is read without the entry. */
@@ -130,6 +222,8 @@ export interface Leaving {
   readonly id: ClientId;
   readonly epoch: number;
   readonly proposal?: Uint8Array;
+  /** ProposalRef of a private proposal. */
+  readonly ref?: Uint8Array;
   readonly accepted: boolean;
 }
 
@@ -160,13 +254,23 @@ export interface Step {
   readonly signals: readonly Signal[];
   /** To be zeroed once the step is stored. */
   readonly consumed: readonly Consumed[];
+  /** Accounts that are known better now, to be stored with it. */
+  readonly accounts?: readonly KnownAccount[];
+  /** Receipts that were compared, to be stored with it. */
+  readonly receipts?: readonly SettledReceipt[];
 }
 
 /** A step that cannot be taken before something is fetched; nothing has changed. */
 export type Needs =
-  | { readonly kind: 'needs-accounts'; readonly accounts: readonly AccountId[] }
+  /** `group`: where it came up. */
+  | { readonly kind: 'needs-accounts'; readonly accounts: readonly AccountId[]; readonly group?: GroupId }
   | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number };
 
 export function step(group: Group, more: Partial<Omit<Step, 'group'>> = {}): Step {
-  return { group, lines: more.lines ?? [], signals: more.signals ?? [], consumed: more.consumed ?? [] };
+  const { lines = [], signals = [], consumed = [], accounts, receipts } = more;
+  return {
+    ...{ group, lines, signals, consumed },
+    ...(accounts === undefined ? {} : { accounts }),
+    ...(receipts === undefined ? {} : { receipts }),
+  };
 }

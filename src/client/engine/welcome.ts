@@ -4,8 +4,12 @@ import { epochOf, groupIdOf } from '../../mls/session/state.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import type { WelcomeEntry } from '../../wire/entry.ts';
 import { groupIdOf as idOfGroup } from '../../wire/ids.ts';
+import { withExpulsions } from './account-entry.ts';
+import { handshakesOf } from './opaque.ts';
 import { keepTexts } from './outbox.ts';
 import { park } from './placing.ts';
+import { withFirstHead } from './recent-heads.ts';
+import { endRecovery } from './recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
 /** A group of which nothing is known but that it is there. */
@@ -63,18 +67,21 @@ export async function applyWelcome(
   if (!equalBytes(groupIdOf(joined.state), bytes)) return refuse('it leads to another group than the server says');
   if (epochOf(joined.state) !== epoch) return refuse('it leads to another epoch than the server says');
   const by = env.directory.person(inviter, entry.sender);
-  const { parkedReason: _reason, pending: _pending, leaving: _leaving, creation: _creation, ...rest } = group;
+  const begun = endRecovery(group);
+  const { parkedReason: _reason, pending: _pending, leaving: _leaving, creation: _creation, ...rest } = begun.group;
   const member: Group = {
-    ...rest,
+    ...withFirstHead(rest, position, head),
     name: name ?? group.name,
     phase: 'member',
-    position,
-    head,
     mls: joined.state,
     generations: new Map(),
     // what was sealed before is of keys that this membership does not have
     outbox: keepTexts(group.outbox),
     unread: group.unread + 1,
   };
-  return step(member, { lines: [{ kind: 'joined', by, epoch, time: entry.time, position }] });
+  const marked: Group = entry.payload.handshakes === undefined ? member : { ...member, handshakes: 'private' };
+  return step(withExpulsions(env.directory, marked), {
+    lines: [{ kind: 'joined', by, epoch, time: entry.time, position, ...handshakesOf(marked) }],
+    signals: begun.signals,
+  });
 }

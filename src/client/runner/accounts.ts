@@ -1,14 +1,20 @@
 import type { Suite } from '../../mls/suite.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
-import type { AccountId, Sha256 } from '../../wire/ids.ts';
+import type { AccountId, GroupId, Sha256 } from '../../wire/ids.ts';
 import type { Account } from '../../wire/schemas/accounts.ts';
-import { checkAccount, type Directory, type KnownAccount } from '../engine/directory.ts';
+import { alarmText, checkAccount } from '../engine/account-check.ts';
+import { chainCryptoOf } from '../engine/account-entry.ts';
+import type { Directory, KnownAccount } from '../engine/directory.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { keys, rangeOf } from '../store/keys.ts';
 import type { ServerApi } from '../transport/server-api.ts';
+import { pause } from './retry.ts';
 
 /** Look-ups under way at a time. */
 const PARALLEL_LOOKUPS = 8;
+/** A node of the server may not have come as far as another one: it is asked again before anybody is alarmed. */
+const BEHIND_ATTEMPTS = 5;
+const BEHIND_PAUSE_MS = 400;
 
 export async function loadAccounts(store: ClientStore): Promise<readonly KnownAccount[]> {
   const rows = await store.range(rangeOf('account'));
@@ -19,11 +25,21 @@ export function accountWrite(account: KnownAccount): Write {
   return { key: keys.account(account.id), value: encodeCbor(account) };
 }
 
+/** The server's record of an account does not prove itself. */
+export interface AccountAlarm {
+  readonly account: AccountId;
+  readonly text: string;
+  /** Where it came up, if the account is of no member. */
+  readonly group?: GroupId;
+}
+
 export interface AccountBook {
   /** Looks these up and keeps what proves itself; afterwards the directory has an answer about each. */
-  fetch(ids: readonly AccountId[]): Promise<void>;
+  fetch(ids: readonly AccountId[], group?: GroupId): Promise<void>;
   /** Looks up who holds a name now. `undefined`: nobody; `invalid`: the server's answer does not prove itself. */
   fetchByName(name: string): Promise<KnownAccount | { readonly invalid: string } | undefined>;
+  /** Keeps an account as the server has just answered with it. */
+  learn(served: Account): Promise<KnownAccount | { readonly invalid: string }>;
 }
 
 /** The directory's way to the server. Every account that gets in is pinned in the store. */
@@ -34,32 +50,46 @@ export function createAccountBook(options: {
   readonly domain: string;
   readonly suite: Suite;
   readonly sha256: Sha256;
+  readonly signal: AbortSignal;
+  /** Called once for each account and reason. */
+  readonly onAlarm: (alarm: AccountAlarm) => void;
 }): AccountBook {
-  const { store, api, directory, domain, suite, sha256 } = options;
-  const crypto = {
-    sha256,
-    verify: async (key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> => {
-      try {
-        return await suite.signature.verify(key, message, signature);
-      } catch {
-        return false; // a key that is none verifies nothing
+  const { store, api, directory, domain, signal } = options;
+  const crypto = chainCryptoOf(options);
+  const alarmed = new Set<string>();
+
+  const take = async (served: Account, group?: GroupId): Promise<KnownAccount | { readonly invalid: string }> => {
+    let shown: Account | undefined = served;
+    for (let attempt = 1; ; attempt += 1) {
+      const pinned = directory.get(served.id);
+      const check = await checkAccount(shown, pinned, domain, crypto);
+      if (directory.get(served.id) !== pinned) continue; // an entry of the log was faster
+      if (check.ok) {
+        directory.put(check.account);
+        await store.commit([accountWrite(check.account)]);
+        return check.account;
       }
-    },
-  };
-  const take = async (served: Account): Promise<KnownAccount | { readonly invalid: string }> => {
-    const check = await checkAccount(served, directory.get(served.id), domain, crypto);
-    if (!check.ok) return { invalid: check.reason };
-    directory.put(check.account);
-    await store.commit([accountWrite(check.account)]);
-    return check.account;
+      if (check.behind === true && attempt < BEHIND_ATTEMPTS && !signal.aborted) {
+        await pause(BEHIND_PAUSE_MS, signal);
+        shown = (await api.account(served.id)) ?? shown;
+        continue;
+      }
+      const text = alarmText(pinned?.name ?? served.name, check.reason);
+      const told = `${served.id} ${check.reason}`;
+      if (!alarmed.has(told)) {
+        alarmed.add(told);
+        options.onAlarm({ account: served.id, text, ...(group === undefined ? {} : { group }) });
+      }
+      return { invalid: text };
+    }
   };
   return {
-    fetch: async (ids) => {
+    fetch: async (ids, group) => {
       for (let first = 0; first < ids.length; first += PARALLEL_LOOKUPS) {
         await Promise.all(
           ids.slice(first, first + PARALLEL_LOOKUPS).map(async (id) => {
             const served = await api.account(id);
-            if (served !== undefined) await take(served);
+            if (served !== undefined) await take(served, group);
             directory.settle(id);
           }),
         );
@@ -69,5 +99,6 @@ export function createAccountBook(options: {
       const served = await api.accountByName(name);
       return served === undefined ? undefined : take(served);
     },
+    learn: (served) => take(served),
   };
 }

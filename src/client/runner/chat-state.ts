@@ -5,11 +5,13 @@ import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { cursorFromBlock } from '../../wire/cursor.ts';
 import { type Cursor, type GroupId, START_CURSOR } from '../../wire/ids.ts';
 import type { HistoryLine } from '../chat-client.ts';
+import type { KnownAccount } from '../engine/directory.ts';
 import type { Group, Signal, Step } from '../engine/types.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { groupRemoval, groupWrites } from '../store/group-rows.ts';
 import { cursorWrite, lineWrites } from '../store/history-rows.ts';
 import { keys } from '../store/keys.ts';
+import { receiptWrite } from '../store/receipt-rows.ts';
 
 /** What a committed batch tells the rest of the client, in order. */
 export type Notice =
@@ -41,6 +43,8 @@ export interface Batch {
   /** Takes the result of a step; its lines came with the entry before `cursor`, or without any. */
   take(step: Step, cursor?: Cursor): void;
   remove(id: GroupId): void;
+  /** Something more is known about an account. */
+  learn(account: KnownAccount): void;
   write(...writes: readonly Write[]): void;
   /** Everything up to this cursor is in the batch. */
   advance(cursor: Cursor): void;
@@ -58,8 +62,10 @@ export async function openChatState(options: {
   readonly store: ClientStore;
   readonly groups: readonly Group[];
   readonly notify: (notices: readonly Notice[]) => void;
+  /** The rows that hold what is known about an account. */
+  readonly accountWrites: (account: KnownAccount) => readonly Write[];
 }): Promise<ChatState> {
-  const { store, notify } = options;
+  const { store, notify, accountWrites } = options;
   const stored = await store.get(keys.device());
   const record: DeviceRecord =
     stored === undefined ? { v: 1, cursor: START_CURSOR, lastLine: 0 } : (decodeCbor(stored) as DeviceRecord);
@@ -83,6 +89,8 @@ export async function openChatState(options: {
         const { group } = step;
         if (groupOf(group.id) !== group) changed.set(group.id, group);
         consumed.push(...step.consumed);
+        for (const account of step.accounts ?? []) writes.push(...accountWrites(account));
+        for (const settled of step.receipts ?? []) writes.push(receiptWrite(group.bytes, settled));
         for (const signal of step.signals) notices.push({ type: 'signal', group: group.id, signal });
         for (const draft of step.lines) {
           ordinal += 1;
@@ -96,6 +104,9 @@ export async function openChatState(options: {
         const group = groups.get(id);
         if (group !== undefined) removed.push(group);
         changed.delete(id);
+      },
+      learn: (account) => {
+        writes.push(...accountWrites(account));
       },
       write: (...more) => {
         writes.push(...more);

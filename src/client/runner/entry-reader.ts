@@ -1,9 +1,20 @@
 import { welcomeRefs } from '../../mls/session/join.ts';
 import { decodeCbor } from '../../wire/cbor.ts';
 import { cursorFromBlock } from '../../wire/cursor.ts';
-import { decodeEntry, type Entry, type GroupEntry, isGroupEntry, type WelcomeEntry } from '../../wire/entry.ts';
+import {
+  type AccountEntry,
+  decodeEntry,
+  decodeEntryShared,
+  type Entry,
+  type GroupEntry,
+  isEntryKind,
+  isGroupEntry,
+  type WelcomeEntry,
+} from '../../wire/entry.ts';
+import { isGroupIdBytes } from '../../wire/entry-shapes.ts';
 import { type Cursor, type GroupId, groupIdOf } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
+import { judgeOwnChange } from '../engine/account-entry.ts';
 import { applyEntry, compareHead } from '../engine/apply-entry.ts';
 import { park } from '../engine/placing.ts';
 import type { EngineEnv, Needs, Step } from '../engine/types.ts';
@@ -12,11 +23,14 @@ import type { ClientStore } from '../store/client-store.ts';
 import { keys } from '../store/keys.ts';
 import { TransportError } from '../transport/server-api.ts';
 import type { Batch, ChatState } from './chat-state.ts';
+import { reasonOf } from './failures.ts';
 import { findKeyPackage } from './key-packages.ts';
 
 /** A transaction holds at most this many entries, and what this many milliseconds of work come to: only while catching up are there so many. */
 export const SLICE_ENTRIES = 500;
 export const SLICE_MS = 100;
+/** Of a kind that a server made up. */
+const KIND_SHOWN_CHARACTERS = 40;
 
 /** Where the reader stands, for whoever watches that it does not stand there for ever. */
 export interface ReadingProgress {
@@ -63,6 +77,23 @@ export function createEntryReader(options: {
   const trees = new Map<string, Uint8Array>();
   let stock = { low: false, lastResortUsed: false };
 
+  /** What the engine throws over something it was sent: the group stops there, the others go on. */
+  const applied = async (
+    group: GroupId,
+    position: number,
+    stopped: (reason: string) => Step,
+    apply: () => Promise<Step | Needs>,
+  ): Promise<Step | Needs> => {
+    progress.begin(group, position);
+    try {
+      return await apply();
+    } catch (error) {
+      return stopped(`Entry ${position} could not be processed (${reasonOf(error)})`);
+    } finally {
+      progress.end();
+    }
+  };
+
   const readGroupEntry = async (
     batch: Batch,
     entry: GroupEntry,
@@ -74,19 +105,19 @@ export function createEntryReader(options: {
       // the commit that adds this device comes just before its Welcome, which brings everything to begin with
       if (entry.kind === 'commit') return undefined;
       const name = entry.kind === 'group-created' ? entry.payload.name : undefined;
-      const unknown = { ...emptyGroup(entry.group, name ?? id.slice(0, 8)), position: entry.position };
+      const unknown = { ...emptyGroup(entry.group.slice(), name ?? id.slice(0, 8)), position: entry.position };
       return park(unknown, 'This device has no keys for this group', entry.time);
     }
     if (entry.position <= known.position) return undefined; // read before
     if (poisoned.some((entryOf) => entryOf.group === id && entryOf.position === entry.position)) {
       return park(known, `Entry ${entry.position} stopped the program when it was read`, entry.time);
     }
-    progress.begin(id, entry.position);
-    try {
-      return await applyEntry(env, known, entry, bytes);
-    } finally {
-      progress.end();
-    }
+    return applied(
+      id,
+      entry.position,
+      (reason) => park(known, reason, entry.time),
+      () => applyEntry(env, known, entry, bytes),
+    );
   };
 
   const readWelcome = async (batch: Batch, entry: WelcomeEntry): Promise<Step | Needs | undefined> => {
@@ -94,21 +125,20 @@ export function createEntryReader(options: {
     const id = groupIdOf(bytes);
     const known = batch.group(id);
     if (known !== undefined && known.position >= position) return undefined; // used before
+    const stopped = (reason: string): Step =>
+      park({ ...(known ?? emptyGroup(bytes, entry.payload.name ?? id.slice(0, 8))), position }, reason, entry.time);
     if (poisoned.some((entryOf) => entryOf.group === id && entryOf.position === position)) {
-      return park(
-        { ...(known ?? emptyGroup(bytes, entry.payload.name ?? id.slice(0, 8))), position },
-        'The invitation stopped the program when it was read',
-        entry.time,
-      );
+      return stopped('The invitation stopped the program when it was read');
     }
     const keyPackage = await findKeyPackage(store, welcomeRefs(welcome) ?? []);
     const treeKey = `${id}/${epoch}`;
     const tree = trees.get(treeKey);
-    progress.begin(id, position);
-    const result = await applyWelcome(env, known, entry, {
-      ...(keyPackage === undefined ? {} : { keyPackage }),
-      ...(tree === undefined ? {} : { tree }),
-    }).finally(() => progress.end());
+    const result = await applied(id, position, stopped, () =>
+      applyWelcome(env, known, entry, {
+        ...(keyPackage === undefined ? {} : { keyPackage }),
+        ...(tree === undefined ? {} : { tree }),
+      }),
+    );
     if ('group' in result && 'lines' in result && keyPackage !== undefined) {
       trees.delete(treeKey);
       // used up with the join, in the same transaction; a last resort stays, and is to be replaced
@@ -118,14 +148,23 @@ export function createEntryReader(options: {
     return result;
   };
 
+  /** Of this device's own account; its lines are shown in the groups. */
+  const readOwnChange = async (batch: Batch, entry: AccountEntry): Promise<Needs | undefined> => {
+    const judged = await judgeOwnChange(env, entry.payload);
+    if (judged === undefined || 'kind' in judged) return judged;
+    batch.learn(judged);
+    return undefined;
+  };
+
   const readEntry = async (batch: Batch, bytes: Uint8Array): Promise<Step | Needs | undefined> => {
     const entry = decode(bytes);
     if (entry === undefined) return undefined;
-    if ('unknownKind' in entry) {
+    if ('unreadable' in entry) {
       const known = batch.group(groupIdOf(entry.group));
-      return known === undefined || known.phase !== 'member'
+      const isOld = known !== undefined && entry.position !== undefined && entry.position <= known.position;
+      return known === undefined || known.phase !== 'member' || isOld
         ? undefined
-        : park(known, `An entry of the kind "${entry.unknownKind}" is not known to this version`, env.now());
+        : park(known, entry.unreadable, env.now());
     }
     if (isGroupEntry(entry)) return readGroupEntry(batch, entry, bytes);
     switch (entry.kind) {
@@ -135,7 +174,7 @@ export function createEntryReader(options: {
         stock = { low: true, lastResortUsed: stock.lastResortUsed || entry.payload.lastResortUsed };
         return undefined;
       case 'account':
-        return undefined;
+        return readOwnChange(batch, entry);
     }
   };
 
@@ -148,9 +187,14 @@ export function createEntryReader(options: {
       const passed: Cursor[] = [];
       while (next < page.entries.length && next - from < SLICE_ENTRIES && monotonicMs() - started < SLICE_MS) {
         const cursor = cursorFromBlock(page.cursors, next);
-        const result = await readEntry(batch, page.entries[next]!);
+        const result = await readEntry(batch, page.entries[next]!).catch((error: unknown) => {
+          // what came before it is kept; the slice that begins with it fails
+          if (error instanceof TransportError && next > from) return 'later' as const;
+          throw error;
+        });
+        if (result === 'later') break;
         if (result !== undefined && !('lines' in result)) {
-          needs = result;
+          needs = inGroup(result, page.entries[next]!);
           break;
         }
         if (result !== undefined) batch.take(result, cursor);
@@ -183,10 +227,36 @@ export function createEntryReader(options: {
   };
 }
 
-/** `undefined`: something about this device that this version does not know, and may pass over. */
-function decode(bytes: Uint8Array): Entry | { readonly unknownKind: string; readonly group: Uint8Array } | undefined {
+function isRead({ kind }: Entry): boolean {
+  return kind === 'message' || kind === 'commit' || kind === 'proposal';
+}
+
+/** Where an account came up that is to be looked up. */
+function inGroup(needs: Needs, bytes: Uint8Array): Needs {
+  if (needs.kind !== 'needs-accounts') return needs;
+  const entry = decodeEntry(bytes);
+  const group = isGroupEntry(entry) ? entry.group : entry.kind === 'welcome' ? entry.payload.group : undefined;
+  return group === undefined ? needs : { ...needs, group: groupIdOf(group) };
+}
+
+interface UnreadableEntry {
+  /** Why, for people. */
+  readonly unreadable: string;
+  readonly group: Uint8Array;
+  readonly position?: number;
+}
+
+/**
+ * `undefined`: something about this device that this version does not know, and may pass over. What says that it is of a
+ * group concerns that group alone.
+ *
+ * @throws TransportError `malformed` for what cannot be an entry, nor be passed over
+ */
+function decode(bytes: Uint8Array): Entry | UnreadableEntry | undefined {
   try {
-    return decodeEntry(bytes);
+    const entry = decodeEntryShared(bytes);
+    // of these the engine keeps nothing but what it made of them; of others it keeps parts, and a page is large
+    return isRead(entry) ? entry : decodeEntry(bytes);
   } catch (cause) {
     let value: unknown;
     try {
@@ -194,9 +264,15 @@ function decode(bytes: Uint8Array): Entry | { readonly unknownKind: string; read
     } catch {
       throw new TransportError('malformed', 'the server sent an entry that cannot be read', cause);
     }
-    const { kind, group } = value as { kind?: unknown; group?: unknown };
-    if (typeof kind !== 'string')
-      throw new TransportError('malformed', 'the server sent something that is no entry', cause);
-    return group instanceof Uint8Array ? { unknownKind: kind, group } : undefined;
+    const { kind, group, position } = Object(value) as { kind?: unknown; group?: unknown; position?: unknown };
+    if (isGroupIdBytes(group)) {
+      const unreadable =
+        typeof kind === 'string' && !isEntryKind(kind)
+          ? `An entry of the kind "${kind.slice(0, KIND_SHOWN_CHARACTERS)}" is not known to this version`
+          : 'The server sent an entry of this group that cannot be read';
+      return { unreadable, group, ...(typeof position === 'number' ? { position } : {}) };
+    }
+    if (typeof kind === 'string' && !isEntryKind(kind)) return undefined;
+    throw new TransportError('malformed', 'the server sent something that is no entry', cause);
   }
 }

@@ -13,6 +13,7 @@ export function isPassing(error: unknown): boolean {
     case 'storage-full':
       return true;
     case 'unauthenticated':
+      if (isRevoked(error)) return false;
       // the clock may be set, a nonce is new each time, and a node may not have seen the registration yet
       return true;
     default:
@@ -25,7 +26,13 @@ export function reasonOf(error: unknown): string {
   if (error instanceof ProblemError && error.members.reason === 'stale') {
     return 'the clocks of this computer and of the server differ by more than a minute';
   }
+  if (isRevoked(error)) return 'this device was revoked by its account and cannot be used any more';
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The account has ended this device: it will never be answered again. */
+export function isRevoked(error: unknown): boolean {
+  return error instanceof ProblemError && error.members.reason === 'revoked';
 }
 
 export function asClientError(error: unknown, what: string): ClientError {

@@ -5,10 +5,12 @@ import type { AccountId, DeviceId } from '../../wire/ids.ts';
 import { foldName } from '../../wire/names.ts';
 import type { GroupStatus, MemberStatus } from '../chat-client.ts';
 import type { Directory } from '../engine/directory.ts';
+import { handshakesOf } from '../engine/opaque.ts';
 import type { Group, Me } from '../engine/types.ts';
 
 export function statusOf(group: Group): GroupStatus {
   const { mls, phase } = group;
+  const roles = mls === undefined ? undefined : rolesOf(mls);
   const state = phase === 'member' || phase === 'removed' ? phase : 'parked';
   const reason =
     group.parkedReason ?? (phase === 'joining' ? 'joining' : phase === 'creating' ? 'being created' : undefined);
@@ -20,6 +22,8 @@ export function statusOf(group: Group): GroupStatus {
     unread: group.unread,
     members: mls === undefined ? 0 : accountsOf(group).size,
     state,
+    ...handshakesOf(group),
+    ...(roles === undefined ? {} : { invite: roles.invite }),
     ...(state === 'parked' && reason !== undefined ? { parkedReason: reason } : {}),
   };
 }
@@ -47,7 +51,12 @@ export function membersStatus(group: Group, directory: Directory, me: Me): reado
 }
 
 /** Why this account may not do it; `undefined` when it may. */
-export function forbidden(group: Group, action: 'invite' | 'remove', directory: Directory, me: Me): string | undefined {
+export function forbidden(
+  group: Group,
+  action: 'invite' | 'remove' | 'promote' | 'demote' | 'set the policy',
+  directory: Directory,
+  me: Me,
+): string | undefined {
   const state = notAMember(group);
   if (state !== undefined || group.mls === undefined) return state ?? 'this group cannot be used';
   const roles = rolesOf(group.mls);

@@ -1,6 +1,7 @@
 import { formatIdentity } from '../../mls/identity.ts';
 import { generateSignatureKeys } from '../../mls/session/key-package.ts';
 import type { Suite } from '../../mls/suite.ts';
+import { ed25519PublicKey } from '../../mls/suite-node.ts';
 import { encodeRegistration, statementToSign } from '../../wire/account-statement.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../../wire/ids.ts';
 import { checkName, foldName } from '../../wire/names.ts';
 import { ProblemError } from '../../wire/problems.ts';
+import { formatRecoveryCode, RECOVERY_SECRET_BYTES, recoverySeed } from '../../wire/recovery-code.ts';
 import { ClientError } from '../client-error.ts';
 import type { Me } from '../engine/types.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
@@ -36,6 +38,10 @@ export interface StoredIdentity {
   readonly signature: Uint8Array;
   /** Of the registration; the same until it is answered. */
   readonly registration: { readonly key: ClientId; readonly keyPackages: readonly Uint8Array[] } | null;
+  /** Of a device that was added later; others see it. */
+  readonly label?: string;
+  /** A device that is to be added to an account which is there already, until it is. */
+  readonly awaiting?: 'link' | 'recovery';
 }
 
 export interface IdentityWorld {
@@ -55,23 +61,36 @@ export async function loadIdentity(store: ClientStore): Promise<StoredIdentity |
   return bytes === undefined ? undefined : (decodeCbor(bytes) as StoredIdentity);
 }
 
-/** @throws ClientError `other-user`, `invalid-name` */
-export function checkOwner(identity: StoredIdentity | undefined, userName: string): string {
+/**
+ * @param names every name that the account has had, newest last: whoever was renamed may come by the old one
+ * @throws ClientError `other-user`, `invalid-name`, `refused` for a device that waits to be added
+ */
+export function checkOwner(identity: StoredIdentity | undefined, names: readonly string[], userName: string): string {
   const check = checkName(userName);
   if (!check.ok) throw new ClientError('invalid-name', `${userName} is not a user name: ${check.reason}`);
-  if (identity !== undefined && foldName(identity.name) !== foldName(check.name)) {
-    throw new ClientError('other-user', `this folder belongs to ${identity.name}, not to ${check.name}`);
+  if (identity === undefined) return check.name;
+  if (identity.awaiting !== undefined) {
+    const command = identity.awaiting === 'link' ? `mlschat link ${identity.account}` : 'mlschat recover';
+    throw new ClientError('refused', `this folder's device is not part of its account yet: run ${command} first`);
+  }
+  const own = [identity.name, ...names];
+  if (own.every((name) => foldName(name) !== foldName(check.name))) {
+    throw new ClientError('other-user', `this folder belongs to ${own.at(-1)}, not to ${check.name}`);
   }
   return check.name;
 }
 
-/** Makes all keys, the statement and the first key packages, and stores them: nothing was sent yet. */
+/**
+ * Makes all keys, the statement and the first key packages, and stores them: nothing was sent yet. The recovery key is
+ * made here as well and stored nowhere: whoever gets the code has to write it down.
+ */
 export async function createIdentity(
   store: ClientStore,
   world: IdentityWorld,
   wanted: { readonly name: string; readonly domain: string; readonly label: string },
-): Promise<StoredIdentity> {
+): Promise<{ readonly identity: StoredIdentity; readonly recoveryCode: string }> {
   const { suite, sha256, now, randomBytes } = world;
+  const secret = randomBytes(RECOVERY_SECRET_BYTES);
   const deviceKey = await suite.signature.keygen();
   const signatureKeys = await generateSignatureKeys(suite);
   const statement = encodeRegistration({
@@ -80,6 +99,7 @@ export async function createIdentity(
     domain: wanted.domain,
     name: wanted.name,
     device: { key: deviceKey.publicKey, label: wanted.label, signatureKeys: [signatureKeys.signPublic] },
+    recoveryKey: ed25519PublicKey(recoverySeed(secret, sha256)),
     time: now(),
     nonce: randomBytes(16),
   });
@@ -104,7 +124,7 @@ export async function createIdentity(
   const identity: StoredIdentity = { ...base, registration };
   await store.commit([identityWrite(identity), ...packages.map(keyPackageWrite)]);
   await store.durable();
-  return identity;
+  return { identity, recoveryCode: formatRecoveryCode({ secret, account }, sha256) };
 }
 
 const REGISTER_ATTEMPTS_MAX = 8;
@@ -152,6 +172,6 @@ async function forget(store: ClientStore): Promise<void> {
   await store.commit(rows.map(([key]): Write => ({ key, value: undefined })));
 }
 
-function identityWrite(identity: StoredIdentity): Write {
+export function identityWrite(identity: StoredIdentity): Write {
   return { key: keys.identity(), value: encodeCbor(identity) };
 }

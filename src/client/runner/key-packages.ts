@@ -6,14 +6,19 @@ import type { Me } from '../engine/types.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { keys, rangeOf } from '../store/keys.ts';
 import type { ServerApi } from '../transport/server-api.ts';
+import type { Serial } from './serial.ts';
 
 /** One-time packages that the server should have of this device. */
 export const KEY_PACKAGE_STOCK = 50;
+const REF_BYTES = 32;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Below the server's limit of 90 days, with room for the hour they are backdated by. */
 export const KEY_PACKAGE_LIFETIME_MS = 84 * DAY_MS;
 /** An invitation may be under way when its package expires. */
 const EXPIRED_KEPT_MS = 14 * DAY_MS;
+
+/** One that was left behind is published later only with this much of its life to come. */
+const PUBLISHABLE_MS = KEY_PACKAGE_LIFETIME_MS / 2;
 
 /** A key package with its secrets, as this device keeps it until an invitation uses it. */
 export interface StoredKeyPackage {
@@ -23,6 +28,8 @@ export interface StoredKeyPackage {
   readonly lastResort: boolean;
   /** Milliseconds since 1970. */
   readonly notAfter: number;
+  /** The server has not answered yet whether it takes the package; absent afterwards. */
+  readonly unpublished?: true;
 }
 
 export async function newKeyPackages(
@@ -49,14 +56,17 @@ export async function findKeyPackage(
   store: ClientStore,
   refs: readonly Uint8Array[],
 ): Promise<StoredKeyPackage | undefined> {
-  const values = await store.getMany(refs.map((ref) => keys.keyPackage(ref)));
+  // a reference is a hash; a longer one, in a Welcome that somebody made up, is more than a store takes as a key
+  const possible = refs.filter((ref) => ref.length === REF_BYTES);
+  const values = await store.getMany(possible.map((ref) => keys.keyPackage(ref)));
   const value = values.find((found) => found !== undefined);
   return value === undefined ? undefined : (decodeCbor(value) as StoredKeyPackage);
 }
 
 /**
  * Brings the server's stock up to {@link KEY_PACKAGE_STOCK} and one last resort. The secrets are stored before the
- * packages leave; packages whose publication failed are never used and expire.
+ * packages leave. What an attempt without an answer has left behind goes out with the next one, so failing makes no more
+ * of them; the server keeps no package twice.
  */
 export async function refillKeyPackages(options: {
   readonly store: ClientStore;
@@ -66,19 +76,41 @@ export async function refillKeyPackages(options: {
   readonly newId: () => ClientId;
   /** The last resort was handed out: replace it (RFC 9420 §16.8). */
   readonly replaceLastResort: boolean;
+  /** Invitations use packages up while others are being published. */
+  readonly serial: Serial;
 }): Promise<void> {
-  const { store, api, world, me } = options;
+  const { store, api, world, me, serial } = options;
   const stock = await api.stock();
-  const oneTime = Math.max(0, KEY_PACKAGE_STOCK - stock.available);
+  const missing = Math.max(0, KEY_PACKAGE_STOCK - stock.available);
   const lastResort = options.replaceLastResort || !stock.lastResort;
-  if (oneTime === 0 && !lastResort) return;
-  const packages = await newKeyPackages(world, me, { oneTime, lastResort });
-  await store.commit(packages.map(keyPackageWrite));
+  if (missing === 0 && !lastResort) return;
+  const left = await unpublishedPackages(store, world.now());
+  const oneTime = left.filter((made) => !made.lastResort).slice(0, missing);
+  const resort = left.filter((made) => made.lastResort && lastResort).slice(0, 1);
+  const wanted = { oneTime: missing - oneTime.length, lastResort: lastResort && resort.length === 0 };
+  const made = (await newKeyPackages(world, me, wanted)).map((one) => ({ ...one, unpublished: true }) as const);
+  if (made.length > 0) await store.commit(made.map(keyPackageWrite));
   await store.durable();
+  const packages = [...oneTime, ...resort, ...made];
   await api.publishKeyPackages(
     options.newId(),
-    packages.map((made) => made.bytes),
+    packages.map(({ bytes }) => bytes),
   );
+  await serial.run(() => markPublished(store, packages));
+}
+
+async function unpublishedPackages(store: ClientStore, now: number): Promise<readonly StoredKeyPackage[]> {
+  const rows = await store.range(rangeOf('keyPackage'));
+  return rows
+    .map(([, value]) => decodeCbor(value) as StoredKeyPackage)
+    .filter(({ unpublished, notAfter }) => unpublished === true && notAfter > now + PUBLISHABLE_MS);
+}
+
+/** An invitation may have used one up meanwhile: what is gone stays gone. */
+async function markPublished(store: ClientStore, packages: readonly StoredKeyPackage[]): Promise<void> {
+  const still = await store.getMany(packages.map(({ ref }) => keys.keyPackage(ref)));
+  const present = packages.filter((_, i) => still[i] !== undefined);
+  await store.commit(present.map(({ unpublished: _, ...published }) => keyPackageWrite(published)));
 }
 
 /**

@@ -2,6 +2,7 @@ import type { GroupId } from '../../wire/ids.ts';
 import type { Done } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
 import { startLeaving } from '../engine/leave.ts';
+import { isLastAdministrator, LAST_ADMINISTRATOR } from '../engine/roles.ts';
 import type { EngineEnv, Signal } from '../engine/types.ts';
 import type { ChatState } from './chat-state.ts';
 import { accountsOf, notAMember } from './group-views.ts';
@@ -29,6 +30,9 @@ export async function leaveGroup(
   if (no !== undefined) return { kind: 'refused', reason: no };
   if (accountsOf(group).size === 1) {
     return { kind: 'refused', reason: 'you are the only member; nobody could carry out the removal' };
+  }
+  if (group.mls !== undefined && isLastAdministrator(group.mls, env.me.account)) {
+    return { kind: 'refused', reason: LAST_ADMINISTRATOR };
   }
   const told = leaves.wait(id, LEAVE_TIMEOUT_MS);
   told.catch(() => {}); // looked at below, unless storing it fails first

@@ -3,26 +3,31 @@ import type { Suite } from '../../mls/suite.ts';
 import { type ClientId, type Cursor, type GroupId, newClientId, type Sha256 } from '../../wire/ids.ts';
 import type { ChatClient } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
+import { chainOf, knownAccount } from '../engine/account-check.ts';
+import { withExpulsions } from '../engine/account-entry.ts';
 import { createDirectory } from '../engine/directory.ts';
-import type { EngineEnv, Group } from '../engine/types.ts';
+import { type EngineEnv, type Group, step } from '../engine/types.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { loadGroups } from '../store/group-rows.ts';
 import { readHistory, readRecent } from '../store/history-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
-import { accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
+import { createAccountCommands } from './account-commands.ts';
+import { type AccountAlarm, accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
 import { waitUntilCaughtUp } from './catch-up.ts';
 import { openChatState } from './chat-state.ts';
 import { createClientHub } from './client-hub.ts';
 import { createEffectRunner } from './effect-runner.ts';
 import { createEntryReader, type PoisonedEntry, type ReadingProgress } from './entry-reader.ts';
 import { asClientError } from './failures.ts';
-import { membersStatus, statusOf } from './group-views.ts';
+import { accountsOf, membersStatus, statusOf } from './group-views.ts';
 import { meOf, type StoredIdentity } from './identity.ts';
 import { createRefiller, dropExpiredKeyPackages, refillKeyPackages } from './key-packages.ts';
 import { leaveGroup } from './leave-command.ts';
 import { createMembershipCommands } from './membership-commands.ts';
 import { openGroupByName } from './open-group.ts';
+import { type JoinedGroup, joinOwnGroups } from './own-groups.ts';
 import { createPerformEffect } from './perform-effect.ts';
+import { createReceiptBook } from './receipt-book.ts';
 import { Aborted, pause, untilAnswered } from './retry.ts';
 import { createSendCommand, groupIn, unsentLines } from './send-command.ts';
 import { createSerial } from './serial.ts';
@@ -41,8 +46,17 @@ export interface LocalClientOptions {
   readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** Of an account that was registered just now: handed out once, kept nowhere. */
+  readonly recoveryCode?: string;
+  /** `false`: the caller does it, and looks at what comes of it. */
+  readonly joinsAtStart?: boolean;
   readonly progress?: ReadingProgress;
   readonly poisoned?: readonly PoisonedEntry[];
+}
+
+export interface LocalClient extends ChatClient {
+  /** Joins the groups of the account's other devices that this one does not know. Done by itself at every start. */
+  joinOwnGroups(): Promise<readonly JoinedGroup[]>;
 }
 
 /**
@@ -51,14 +65,17 @@ export interface LocalClientOptions {
  * Fails as a whole when the store does: nothing is shown or sent that is not stored. Then the connection is `offline`
  * with the reason, and every call is refused.
  */
-export async function openLocalClient(options: LocalClientOptions): Promise<ChatClient> {
+export async function openLocalClient(options: LocalClientOptions): Promise<LocalClient> {
   const { store, api, identity, suite, sha256, now, random, randomBytes } = options;
   const me = meOf(identity);
   const directory = createDirectory(me.domain, await loadAccounts(store));
   if (directory.get(me.account) === undefined) {
     const { statement, signature, device } = identity;
-    const devices = [{ id: device, signatureKeys: [identity.keys.signPublic], revoked: false }];
-    const own = { id: me.account, name: me.name, devices, statements: [{ statement, signature }] };
+    const statements = [{ statement, signature }];
+    const chain = chainOf(statements, sha256);
+    if (chain?.devices[0]?.id !== device)
+      throw new ClientError('storage', 'the identity in the store is not of one piece');
+    const own = knownAccount(chain, statements);
     directory.put(own);
     await store.commit([accountWrite(own)]);
   }
@@ -71,15 +88,28 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
   const { signal } = hub;
   const state = await openChatState({
     store,
-    groups: await loadGroups(store, config),
+    groups: (await loadGroups(store, config)).map((group) => withExpulsions(directory, group)),
+    accountWrites: (account) => [accountWrite(account)],
     notify: (notices) => hub.tell(notices, (id) => effects.reconcile(id)),
   });
-  const accounts = createAccountBook({ store, api, directory, domain: me.domain, suite, sha256 });
+  const onAlarm = ({ account, text, group }: AccountAlarm): void => {
+    const warn = async (): Promise<void> => {
+      const batch = state.begin();
+      const concerned = [...state.groups.values()].filter((each) => each.id === group || accountsOf(each).has(account));
+      for (const { id } of concerned) {
+        const present = batch.group(id);
+        if (present !== undefined) batch.take(step(present, { lines: [{ kind: 'warning', text, time: now() }] }));
+      }
+      await batch.commit();
+    };
+    hub.run(serial.run(warn));
+  };
+  const accounts = createAccountBook({ store, api, directory, domain: me.domain, suite, sha256, signal, onAlarm });
   const refill = createRefiller((replaceLastResort) =>
     untilAnswered(
       () => {
         const newId = (): ClientId => newClientId(now(), randomBytes);
-        return refillKeyPackages({ store, api, world: { suite, now }, me, newId, replaceLastResort });
+        return refillKeyPackages({ store, api, world: { suite, now }, me, newId, replaceLastResort, serial });
       },
       { signal, random, wake: (ms) => pause(ms, signal) },
     ).catch((error: unknown) => {
@@ -112,8 +142,10 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
   const catchUp = (until: AbortSignal): Promise<void> => waitUntilCaughtUp({ api, state, sync }, until);
   const caughtUpOnce = (until: AbortSignal): Promise<void> =>
     untilAnswered(() => catchUp(until), { signal: until, random, wake: (ms) => pause(ms, until) });
+  const receipts = createReceiptBook({ store, api, suite, domain: me.domain });
   const perform = createPerformEffect({
     env,
+    receipts,
     api,
     store,
     state,
@@ -150,15 +182,29 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
 
   const commands = createMembershipCommands({ env, api, state, serial, accounts, outcomes: hub.outcomes });
 
+  const ownAccount = createAccountCommands({ ...options, accounts, directory });
+  let recoveryCode = options.recoveryCode;
+  const joinGroups = (): Promise<readonly JoinedGroup[]> =>
+    joinOwnGroups({ env, api, state, serial, outcomes: hub.outcomes });
+  const hasOtherDevices = (): boolean =>
+    (directory.get(me.account)?.devices ?? []).some(({ id, revoked }) => id !== me.device && !revoked);
+  /** Once caught up, so that what an invitation brings is not joined from outside. */
+  const joinAtStart = async (): Promise<void> => {
+    await sync.whenUpToDate(signal);
+    if (signal.aborted || (directory.get(me.account)?.devices.length ?? 1) === 1) return;
+    await untilAnswered(joinGroups, { signal, random, wake: (ms) => pause(ms, signal) });
+  };
+
   const send = createSendCommand({ env, store, state, serial, sync });
 
   hub.run(sync.run(signal));
   hub.run(sync.whenUpToDate(signal).then(() => (signal.aborted ? undefined : refill(false))));
+  if (options.joinsAtStart !== false) hub.run(joinAtStart());
   for (const id of state.groups.keys()) effects.reconcile(id);
 
   return {
     status: async () => ({
-      me: { account: me.account, device: me.device, name: me.name },
+      me: { account: me.account, device: me.device, name: directory.get(me.account)?.name ?? me.name },
       server: options.server,
       connection: sync.connection,
       cursor: state.cursor,
@@ -166,9 +212,19 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
     }),
     groups: async () => [...state.groups.values()].filter((group) => group.phase !== 'creating').map(statusOf),
     members: async (id) => membersStatus(groupOf(id), directory, me),
-    openGroup: async (name) => {
+    openGroup: async (name, wanted) => {
       checkOpen();
-      return openGroupByName({ env, api, state, serial, caughtUp, creations: hub.creations }, name);
+      const opened = await openGroupByName(
+        { env, api, state, serial, caughtUp, creations: hub.creations },
+        name,
+        wanted,
+      );
+      if (opened.kind === 'created' && hasOtherDevices()) {
+        // the account's other devices belong there too; /invite with the own name does the same later
+        const own = directory.get(me.account)?.name ?? me.name;
+        hub.run(commands.invite(opened.group, [own]).then(() => {}));
+      }
+      return opened;
     },
     send: async (id, text) => {
       checkOpen();
@@ -176,9 +232,19 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
     },
     invite: async (id, names) => commands.invite(id, names),
     remove: async (id, names) => commands.remove(id, names),
+    promote: async (id, names) => commands.promote(id, names),
+    demote: async (id, names) => commands.demote(id, names),
+    setPolicy: async (id, policy) => commands.setPolicy(id, policy),
     rotate: async (id) => commands.rotate(id),
     rejoin: async (id) => commands.rejoin(id),
     leave: (id) => leaveGroup({ env, state, serial, leaves: hub.leaves }, id),
+    ...ownAccount,
+    takeRecoveryCode: async () => {
+      const code = recoveryCode;
+      recoveryCode = undefined;
+      return code;
+    },
+    joinOwnGroups: joinGroups,
     markRead: (id) =>
       serial.run(async () => {
         const batch = state.begin();
@@ -210,11 +276,13 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Chat
     },
     subscribe: hub.subscribe,
     close: async () => {
-      await hub.close();
+      const ended = hub.close();
+      // requests under way end with their connections: what they ask for is stored, and asked again at the next start
+      await api.close();
+      await ended;
       await effects.stopped();
       await serial.idle();
       serial.fail(new ClientError('closed', 'the client is closed'));
-      await api.close();
       await store.close();
     },
   };

@@ -1,6 +1,8 @@
 import { KEY_PACKAGE_LIFETIME_MAX_MS } from '../../mls/config.ts';
 import { formatIdentity } from '../../mls/identity.ts';
 import { checkKeyPackage } from '../../mls/key-package-check.ts';
+import { isAdmin } from '../../mls/roles.ts';
+import { rolesOf } from '../../mls/session/state.ts';
 import { type AccountId, type GroupId, newClientId } from '../../wire/ids.ts';
 import { checkName, foldName } from '../../wire/names.ts';
 import type { ClaimResult } from '../../wire/schemas/key-packages.ts';
@@ -25,6 +27,9 @@ const CLAIM_ACCOUNTS = 100;
 export interface MembershipCommands {
   invite(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
   remove(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  promote(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  demote(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
+  setPolicy(id: GroupId, policy: { readonly invite: 'admins' | 'members' }): Promise<Done>;
   rotate(id: GroupId): Promise<Done>;
   rejoin(id: GroupId): Promise<Done>;
 }
@@ -128,10 +133,57 @@ export function createMembershipCommands(world: {
     return { packages, problems };
   };
 
+  /** People of a group by the names they have here, else as the server knows them. */
+  const membersNamed = (members: ReadonlyMap<AccountId, unknown>, names: readonly string[]) =>
+    Promise.all(
+      unique(names).map(async (name): Promise<Lookup> => {
+        const local = [...members.keys()]
+          .map((account) => directory.get(account))
+          .find((account) => account !== undefined && foldName(account.name) === foldName(name));
+        return local === undefined ? lookUp(name) : { name, kind: 'account', account: local };
+      }),
+    );
+
+  const changeRoles = async (id: GroupId, names: readonly string[], change: 'promote' | 'demote') => {
+    const group = groupOf(id);
+    const no = forbidden(group, change, directory, me);
+    if (no !== undefined || group.mls === undefined) {
+      return names.map((name) => ({ name, kind: 'refused', reason: no ?? 'this group cannot be used' }) as const);
+    }
+    const members = accountsOf(group);
+    const roles = rolesOf(group.mls);
+    const lookups = await membersNamed(members, names);
+    const kinds = new Map<AccountId, PersonResult>();
+    const wanted: AccountId[] = [];
+    for (const lookup of lookups) {
+      if (lookup.kind !== 'account') continue;
+      const { id: account } = lookup.account;
+      const admin = roles !== undefined && isAdmin(roles, account);
+      if (!members.has(account)) kinds.set(account, { kind: 'not-member' });
+      else if (admin === (change === 'promote')) kinds.set(account, { kind: 'already' });
+      else wanted.push(account);
+    }
+    if (wanted.length > 0) {
+      const [appoint, dismiss] = change === 'promote' ? [wanted, []] : [[], wanted];
+      settle(kinds, await commitFor(id, { kind: 'roles', appoint, dismiss }), wanted);
+    }
+    return outcomesOf(lookups, kinds);
+  };
+
   return {
+    promote: (id, names) => changeRoles(id, names, 'promote'),
+    demote: (id, names) => changeRoles(id, names, 'demote'),
+    setPolicy: async (id, { invite }) => {
+      const no = forbidden(groupOf(id), 'set the policy', directory, me);
+      if (no !== undefined) return { kind: 'refused', reason: no };
+      return doneOf(await commitFor(id, { kind: 'roles', appoint: [], dismiss: [], invite }));
+    },
     invite: async (id, names) => {
       const group = groupOf(id);
-      const no = forbidden(group, 'invite', directory, me);
+      const own = directory.get(me.account)?.name ?? me.name;
+      const isOwn = names.every((name) => foldName(name.replace(/^@/, '')) === foldName(own));
+      // everybody may bring in the other devices of the own account
+      const no = isOwn ? notAMember(group) : forbidden(group, 'invite', directory, me);
       if (no !== undefined) return names.map((name) => ({ name, kind: 'refused', reason: no }));
       const lookups = await Promise.all(unique(names).map(lookUp));
       const known = lookups.flatMap((lookup) => (lookup.kind === 'account' ? [lookup.account] : []));
@@ -159,14 +211,7 @@ export function createMembershipCommands(world: {
       const no = forbidden(group, 'remove', directory, me);
       if (no !== undefined) return names.map((name) => ({ name, kind: 'refused', reason: no }));
       const members = accountsOf(group);
-      const lookups = await Promise.all(
-        unique(names).map(async (name): Promise<Lookup> => {
-          const local = [...members.keys()]
-            .map((account) => directory.get(account))
-            .find((account) => account !== undefined && foldName(account.name) === foldName(name));
-          return local === undefined ? lookUp(name) : { name, kind: 'account', account: local };
-        }),
-      );
+      const lookups = await membersNamed(members, names);
       const kinds = new Map<AccountId, PersonResult>();
       const wanted: AccountId[] = [];
       for (const lookup of lookups) {

@@ -23,6 +23,7 @@ const ROUNDS_MAX = 4;
  * group with us as its administrator; else those who could invite us. Two who create at once: one does, the other
  * hears that the name is taken and whom to ask.
  *
+ * @param options `handshakes: 'private'` makes a new group opaque; one that is there already stays what it is
  * @throws ClientError `invalid-name`, `unreachable`, `timeout`, `refused`
  */
 export async function openGroupByName(
@@ -35,6 +36,7 @@ export async function openGroupByName(
     readonly creations: Waiters<Signal>;
   },
   typed: string,
+  options: { readonly handshakes?: 'private' } = {},
 ): Promise<OpenOutcome> {
   const { api, state, caughtUp } = world;
   const check = checkName(typed);
@@ -55,7 +57,7 @@ export async function openGroupByName(
       return { kind: 'not-invited', administrators: found.administrators.map((person) => person.name) };
     }
     if (found === undefined) {
-      const outcome = await create(world, name, joined?.phase === 'creating' ? joined : undefined);
+      const outcome = await create(world, name, joined?.phase === 'creating' ? joined : undefined, options);
       if (outcome !== undefined) return outcome;
     } else if (findByName(state.groups.values(), name) === undefined && round > 0) {
       throw new ClientError('refused', `this device is a member of #${name}, but its keys for it are lost`);
@@ -68,12 +70,13 @@ async function create(
   world: Parameters<typeof openGroupByName>[0],
   name: string,
   begun: Group | undefined,
+  options: { readonly handshakes?: 'private' },
 ): Promise<OpenOutcome | undefined> {
   const bytes = begun?.bytes ?? world.env.randomBytes(GROUP_ID_BYTES);
   const id = groupIdOf(bytes);
   const told = world.creations.wait(id, CREATION_TIMEOUT_MS);
   told.catch(() => {}); // looked at below, unless storing the group fails first
-  if (begun === undefined) await beginCreation(world, name, bytes);
+  if (begun === undefined) await beginCreation(world, name, bytes, options);
   const answer = await told;
   switch (answer.kind) {
     case 'created':
@@ -89,17 +92,19 @@ async function beginCreation(
   world: Parameters<typeof openGroupByName>[0],
   name: string,
   bytes: Uint8Array,
+  options: { readonly handshakes?: 'private' },
 ): Promise<void> {
   const { env, serial, state } = world;
   const made = await createGroup(env.suite, env.config, {
     groupId: bytes,
     identity: env.me.identity,
     keys: env.me.keys,
-    roles: { admins: [env.me.account], invite: 'admins', join: 'invite' },
+    roles: { admins: [env.me.account], invite: 'admins', join: 'invite', ...options },
     now: env.now(),
   });
   const group: Group = {
     ...emptyGroup(bytes, name),
+    ...options,
     phase: 'creating',
     mls: made.state,
     creation: { id: newClientId(env.now(), env.randomBytes), groupInfo: made.groupInfo },

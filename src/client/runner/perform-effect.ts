@@ -1,18 +1,22 @@
-import type { GroupId } from '../../wire/ids.ts';
+import type { GroupId, Position } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
-import type { MessagesResponse } from '../../wire/schemas/groups.ts';
+import type { Accepted, MessagesResponse } from '../../wire/schemas/groups.ts';
 import { type CommitAnswer, commitAnswered, prepareCommit, prepareRejoin } from '../engine/commits.ts';
 import type { Effect } from '../engine/effects.ts';
 import { addIntention, refuseIntention } from '../engine/intentions.ts';
 import { type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
+import { handshakesOf } from '../engine/opaque.ts';
 import { type MessageResult, messagesAnswered, sealTexts } from '../engine/outbox.ts';
+import { reportAnswered, tryRecovery } from '../engine/recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from '../engine/types.ts';
+import { type CheckedReceipt, takeReceipt } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import type { ChatState } from './chat-state.ts';
 import type { PerformEffect } from './effect-runner.ts';
 import { reasonOf } from './failures.ts';
+import type { ReceiptBook } from './receipt-book.ts';
 import { Aborted, backoffMs, pause, untilAnswered } from './retry.ts';
 import type { Serial } from './serial.ts';
 import type { SyncLoop } from './sync-loop.ts';
@@ -21,6 +25,9 @@ import type { SyncLoop } from './sync-loop.ts';
 export const COMMIT_JITTER_MS = 40;
 export const COMMIT_JITTER_MAX_MS = 2_000;
 
+/** Each rejoin that was refused quadruples the wait before the next. */
+const RECOVERY_BACKOFF_STEPS = 2;
+
 export interface EffectWorld {
   readonly env: EngineEnv;
   readonly api: ServerApi;
@@ -28,6 +35,7 @@ export interface EffectWorld {
   readonly state: ChatState;
   readonly serial: Serial;
   readonly accounts: AccountBook;
+  readonly receipts: ReceiptBook;
   readonly sync: Pick<SyncLoop, 'whenUpToDate'>;
   /** Resolves when everything that is in the log now is processed. */
   readonly caughtUp: (signal: AbortSignal) => Promise<void>;
@@ -36,10 +44,14 @@ export interface EffectWorld {
 
 /** The one place where what the engine asks for meets the network. */
 export function createPerformEffect(world: EffectWorld): PerformEffect {
-  const { env, api, store, state, serial, accounts, sync, caughtUp, random } = world;
+  const { env, api, store, state, serial, accounts, receipts, sync, caughtUp, random } = world;
 
   /** Takes a step on the group as it is now; stored when this resolves. */
-  const update = (id: GroupId, take: (group: Group) => Promise<Step | Needs> | Step): Promise<Needs | undefined> =>
+  const update = (
+    id: GroupId,
+    take: (group: Group) => Promise<Step | Needs> | Step,
+    receipt?: CheckedReceipt,
+  ): Promise<Needs | undefined> =>
     serial.run(async () => {
       const batch = state.begin();
       const group = batch.group(id);
@@ -47,6 +59,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       const result = await take(group);
       if (!('lines' in result)) return result;
       batch.take(result);
+      if (receipt !== undefined) batch.take(takeReceipt(env, result.group, receipt));
       await batch.commit();
       return undefined;
     });
@@ -60,12 +73,25 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       { signal, random, wake: (ms) => pause(ms, signal) },
     );
 
+  /** The receipt of an accepted request, looked at. */
+  const checked = (
+    group: Uint8Array,
+    answer: Accepted,
+    entry: string,
+    signal: AbortSignal,
+  ): Promise<CheckedReceipt> => {
+    const { position, head, receipt } = answer;
+    return answered(() => receipts.check(receipt, { group, position, head, id: entry }), signal);
+  };
+
   const createGroup = async (id: GroupId, signal: AbortSignal): Promise<void> => {
     const group = state.groups.get(id);
     if (group?.creation === undefined) return;
     const { creation, name, bytes } = group;
     try {
-      await answered(() => api.createGroup(creation.id, { group: bytes, name, groupInfo: creation.groupInfo }), signal);
+      const body = { group: bytes, name, groupInfo: creation.groupInfo, ...handshakesOf(group) };
+      const accepted = await answered(() => api.createGroup(creation.id, body), signal);
+      await update(id, (present) => step(present), await checked(bytes, accepted, creation.id, signal));
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       await serial.run(async () => {
@@ -85,17 +111,19 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
   };
 
   const postCommit = async (id: GroupId, signal: AbortSignal): Promise<void> => {
-    const pending = state.groups.get(id)?.pending;
-    if (pending === undefined) return;
+    const { pending, bytes } = state.groups.get(id) ?? {};
+    if (pending === undefined || bytes === undefined) return;
     let answer: CommitAnswer;
+    let receipt: CheckedReceipt | undefined;
     try {
-      await answered(() => api.postCommit(pending.id, id, pending.body), signal);
+      const accepted = await answered(() => api.postCommit(pending.id, id, pending.body), signal);
+      receipt = await checked(bytes, accepted, pending.id, signal);
       answer = { kind: 'accepted' };
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       answer = commitAnswerOf(error);
     }
-    await update(id, (group) => commitAnswered(group, pending.id, answer));
+    await update(id, (group) => commitAnswered(group, pending.id, answer), receipt);
   };
 
   const postMessages = async (
@@ -104,18 +132,25 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     signal: AbortSignal,
   ): Promise<void> => {
     let results: readonly MessageResult[];
+    let receipt: CheckedReceipt | undefined;
     try {
       const answer = await answered(() => api.postMessages(effect.idempotencyKey, id, effect.messages), signal);
       results = answer.results.map(messageResultOf);
+      const last = lastPlaced(answer.results);
+      const group = state.groups.get(id);
+      if (last !== undefined && group !== undefined) {
+        const place = { group: group.bytes, ...last };
+        receipt = await answered(() => receipts.check(answer.receipt, place), signal);
+      }
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       const kind =
-        error.code === 'epoch-conflict'
-          ? ({ kind: 'stale' } as const)
+        error.code === 'epoch-conflict' || error.code === 'idempotency-conflict'
+          ? MESSAGE_PROBLEMS[error.code]
           : { kind: 'refused' as const, reason: reasonOf(error) };
       results = effect.messages.map((message) => ({ id: message.id, ...kind }));
     }
-    await update(id, (group) => messagesAnswered(env, group, results));
+    await update(id, (group) => messagesAnswered(env, group, results), receipt);
   };
 
   const postProposal = async (
@@ -124,14 +159,17 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     signal: AbortSignal,
   ): Promise<void> => {
     let answer: ProposalAnswer;
+    let receipt: CheckedReceipt | undefined;
     try {
-      await answered(() => api.postProposal(effect.id, id, effect.proposal), signal);
+      const accepted = await answered(() => api.postProposal(effect.id, id, effect.proposal), signal);
+      const bytes = state.groups.get(id)?.bytes;
+      if (bytes !== undefined) receipt = await checked(bytes, accepted, effect.id, signal);
       answer = { kind: 'accepted' };
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       answer = error.code === 'epoch-conflict' ? { kind: 'stale' } : { kind: 'refused', reason: reasonOf(error) };
     }
-    await update(id, (group) => proposalAnswered(group, effect.id, answer));
+    await update(id, (group) => proposalAnswered(group, effect.id, answer), receipt);
   };
 
   const rejoin = async (id: GroupId, effect: Effect & { kind: 'rejoin' }, signal: AbortSignal): Promise<void> => {
@@ -151,6 +189,26 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     }
   };
 
+  const report = async (id: GroupId, signal: AbortSignal): Promise<void> => {
+    const recovery = state.groups.get(id)?.recovery;
+    if (recovery === undefined) return;
+    const { epoch, position, commit, code } = recovery;
+    const body = { epoch, position: position as Position, commit, reason: 'cannot-process', code } as const;
+    await answered(() => api.postReport(id, body), signal).catch((error: unknown) => {
+      // one that is not taken is no reason to stay out: the way back goes on
+      if (!(error instanceof ProblemError)) throw error;
+    });
+    await update(id, (group) => reportAnswered(group, position));
+  };
+
+  const recover = async (id: GroupId, attempts: number, signal: AbortSignal): Promise<void> => {
+    // whoever was invited anew meanwhile is back already
+    await caughtUp(signal);
+    if (attempts > 0) await pause(backoffMs(attempts * RECOVERY_BACKOFF_STEPS, random), signal);
+    if (signal.aborted) throw new Aborted();
+    await update(id, (group) => tryRecovery(env, group));
+  };
+
   return async (id, effect, signal) => {
     switch (effect.kind) {
       case 'create-group':
@@ -163,6 +221,10 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         return postProposal(id, effect, signal);
       case 'rejoin':
         return rejoin(id, effect, signal);
+      case 'report':
+        return report(id, signal);
+      case 'recover':
+        return recover(id, effect.attempts, signal);
       case 'seal':
         await sync.whenUpToDate(signal);
         if (signal.aborted) throw new Aborted();
@@ -183,6 +245,14 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         await sync.whenUpToDate(signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => proposeLeave(env, group));
+        return;
+      case 'expel':
+        await sync.whenUpToDate(signal);
+        await pause(effect.delayMs, signal);
+        if (signal.aborted) throw new Aborted();
+        await update(id, (group) =>
+          addIntention(group, `expel-${effect.key}`, { kind: 'expel', devices: effect.devices }),
+        );
         return;
       case 'commit-proposals':
         await sync.whenUpToDate(signal);
@@ -212,13 +282,25 @@ function commitAnswerOf(error: ProblemError): CommitAnswer {
 
 function messageResultOf(result: MessagesResponse['results'][number]): MessageResult {
   const { id, problem } = result;
-  if (problem === undefined) return { id, kind: 'accepted' };
-  return problem === 'epoch-conflict' ? { id, kind: 'stale' } : { id, kind: 'refused', reason: REFUSALS[problem] };
+  return { id, ...(problem === undefined ? { kind: 'accepted' } : MESSAGE_PROBLEMS[problem]) };
 }
 
-const REFUSALS = {
-  forbidden: 'you may not write there',
-  'idempotency-conflict': 'the server has another message under its id',
+/** The message that the answer's receipt is about: the last that was placed. */
+function lastPlaced(
+  results: MessagesResponse['results'],
+): { readonly id: string; readonly position: number } | undefined {
+  let last: { readonly id: string; readonly position: number } | undefined;
+  for (const { id, position } of results) {
+    if (position !== undefined && position > (last?.position ?? 0)) last = { id, position };
+  }
+  return last;
+}
+
+const MESSAGE_PROBLEMS = {
+  'epoch-conflict': { kind: 'stale' },
+  forbidden: { kind: 'refused', reason: 'you may not write there' },
+  /** Of a text that was encrypted twice the other ciphertext was first: it is in the log, and its entry comes. */
+  'idempotency-conflict': { kind: 'accepted' },
 } as const;
 
 function waitForAbort(signal: AbortSignal): Promise<void> {

@@ -3,6 +3,8 @@ import { isPassing } from './failures.ts';
 
 const FIRST_MS = 100;
 const MAX_MS = 15_000;
+/** Whatever a server asks for: longer than this nobody waits, and a timer of weeks would fire at once. */
+const PAUSE_MAX_MS = 5 * 60_000;
 
 /** Waiting time before the next attempt: doubling, jittered over its upper half, bounded. */
 export function backoffMs(attempt: number, random: () => number): number {
@@ -10,7 +12,7 @@ export function backoffMs(attempt: number, random: () => number): number {
   return ceiling / 2 + (random() * ceiling) / 2;
 }
 
-/** Resolves after `ms`, or at once when the signal fires or fired. */
+/** Resolves after `ms`, at most {@link PAUSE_MAX_MS}, or at once when the signal fires or fired. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
@@ -19,7 +21,7 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimeout(done, Math.min(ms, PAUSE_MAX_MS));
     signal.addEventListener('abort', done, { once: true });
   });
 }

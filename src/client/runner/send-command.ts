@@ -12,6 +12,12 @@ import type { SyncLoop } from './sync-loop.ts';
 /** The longest text of one message, in characters; far below what the server takes. */
 export const TEXT_MAX_CHARACTERS = 64 * 1024;
 
+/** Texts of one group that go into the next transaction. */
+interface Typed {
+  readonly texts: { readonly localId: ClientId; readonly text: string }[];
+  readonly stored: Promise<void>;
+}
+
 /**
  * Stores a text to be sent, already encrypted where that will hold. Texts that were typed while the one before was
  * being stored go into one transaction.
@@ -24,22 +30,36 @@ export function createSendCommand(world: {
   readonly sync: Pick<SyncLoop, 'upToDate'>;
 }): (id: GroupId, text: string) => Promise<{ readonly id: string }> {
   const { env, store, state, serial, sync } = world;
-  const typed = new Map<GroupId, { localId: ClientId; text: string }[]>();
+  const typed = new Map<GroupId, Typed>();
 
-  const storeTyped = (id: GroupId): Promise<void> =>
-    serial.run(async () => {
-      const texts = typed.get(id) ?? [];
-      typed.delete(id);
-      if (texts.length === 0) return;
-      const batch = state.begin();
-      for (const { localId, text } of texts) {
-        const ordinal = state.nextOutboxOrdinal();
-        batch.take(queueText(groupIn(batch.group(id)), { localId, ordinal, text, time: env.now() }));
-      }
-      // behind or offline, the epoch would be over before it leaves: then it is encrypted when its turn comes
-      if (sync.upToDate) batch.take(await sealTexts(env, groupIn(batch.group(id)), { reseal: false }));
-      await batch.commit();
+  const storeTyped = async (id: GroupId, texts: Typed['texts']): Promise<void> => {
+    const batch = state.begin();
+    for (const { localId, text } of texts) {
+      const ordinal = state.nextOutboxOrdinal();
+      batch.take(queueText(groupIn(batch.group(id)), { localId, ordinal, text, time: env.now() }));
+    }
+    // behind or offline, the epoch would be over before it leaves: then it is encrypted when its turn comes
+    if (sync.upToDate) batch.take(await sealTexts(env, groupIn(batch.group(id)), { reseal: false }));
+    await batch.commit();
+  };
+  /** Settles with the transaction that the text is in: when that fails, each of its texts has to hear it. */
+  const stored = (id: GroupId, localId: ClientId, text: string): Promise<void> => {
+    const waiting = typed.get(id);
+    if (waiting !== undefined) {
+      waiting.texts.push({ localId, text });
+      return waiting.stored;
+    }
+    const texts = [{ localId, text }];
+    const close = (): void => {
+      if (typed.get(id)?.texts === texts) typed.delete(id);
+    };
+    const storing = serial.run(() => {
+      close();
+      return storeTyped(id, texts);
     });
+    typed.set(id, { texts, stored: storing.finally(close) });
+    return typed.get(id)!.stored;
+  };
 
   return async (id, text) => {
     const group = groupIn(state.groups.get(id));
@@ -50,8 +70,7 @@ export function createSendCommand(world: {
       throw new ClientError('refused', `a message has at most ${TEXT_MAX_CHARACTERS} characters`);
     }
     const localId = newClientId(env.now(), env.randomBytes);
-    typed.set(id, [...(typed.get(id) ?? []), { localId, text }]);
-    await storeTyped(id);
+    await stored(id, localId, text);
     await store.durable();
     return { id: localId };
   };

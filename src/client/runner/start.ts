@@ -2,19 +2,23 @@ import { randomBytes as nodeRandomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createNodeSuite, nodeSha256 } from '../../mls/suite-node.ts';
+import { parseLaterStatement } from '../../wire/account-chain.ts';
+import { parseRegistration } from '../../wire/account-statement.ts';
 import { type DeviceId, deviceIdOf } from '../../wire/ids.ts';
 import type { ChatClient } from '../chat-client.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
+import { pinServerKey } from '../store/receipt-rows.ts';
 import { createHttpApi } from '../transport/http-api.ts';
 import type { ServerApi } from '../transport/server-api.ts';
+import { loadAccounts } from './accounts.ts';
 import type { PoisonedEntry, ReadingProgress } from './entry-reader.ts';
 import { asClientError } from './failures.ts';
 import { checkOwner, createIdentity, loadIdentity, register, type StoredIdentity } from './identity.ts';
 import { openLocalClient } from './local-client.ts';
 
-const STORE_FOLDER = 'store';
-const LABEL_MAX_CHARACTERS = 64;
+export const STORE_FOLDER = 'store';
+export const LABEL_MAX_CHARACTERS = 64;
 
 /** What a client is started with; can cross a worker boundary. */
 export interface StartOptions {
@@ -52,7 +56,9 @@ export async function startOver(
   let api: ServerApi | undefined;
   try {
     let identity = await loadIdentity(store);
-    const name = checkOwner(identity, options.userName);
+    const names = identity === undefined ? [] : await ownNames(store, identity);
+    const name = checkOwner(identity, names, options.userName);
+    let recoveryCode: string | undefined;
     const open = (deviceKey: StoredIdentity['deviceKey']): ServerApi => {
       const sign = (message: Uint8Array): Promise<Uint8Array> => suite.signature.sign(deviceKey.signKey, message);
       return connect({ id: deviceIdOf(deviceKey.publicKey, nodeSha256), sign });
@@ -60,14 +66,15 @@ export async function startOver(
     if (identity === undefined) {
       // who we are depends on the server's domain, so the first start asks for it before any key is made to last
       const asking = open(await suite.signature.keygen().then(({ publicKey, signKey }) => ({ publicKey, signKey })));
-      const { domain } = await asking
+      const { domain, serverKey } = await asking
         .serverInfo()
         .catch((error: unknown) => {
           throw asClientError(error, 'asking the server for its domain');
         })
         .finally(() => asking.close());
+      await pinServerKey(store, serverKey);
       const label = options.deviceLabel ?? hostname().slice(0, LABEL_MAX_CHARACTERS);
-      identity = await createIdentity(store, world, { name, domain, label });
+      ({ identity, recoveryCode } = await createIdentity(store, world, { name, domain, label }));
     }
     api = open(identity.deviceKey);
     identity = await register(store, api, identity);
@@ -79,6 +86,7 @@ export async function startOver(
       ...world,
       monotonicMs: () => performance.now(),
       random: options.random ?? Math.random,
+      ...(recoveryCode === undefined ? {} : { recoveryCode }),
       ...(options.progress === undefined ? {} : { progress: options.progress }),
       ...(options.poisoned === undefined ? {} : { poisoned: options.poisoned }),
     });
@@ -87,6 +95,15 @@ export async function startOver(
     await store.close();
     throw error;
   }
+}
+
+/** The names that the account of this folder has had, as its history says, newest last. */
+async function ownNames(store: ClientStore, { account }: StoredIdentity): Promise<readonly string[]> {
+  const own = (await loadAccounts(store)).find(({ id }) => id === account);
+  return (own?.statements ?? []).flatMap(({ statement }, index) => {
+    const parsed = index === 0 ? parseRegistration(statement) : parseLaterStatement(statement);
+    return parsed.ok && 'name' in parsed.statement ? [parsed.statement.name] : [];
+  });
 }
 
 function randomBytes(length: number): Uint8Array {

@@ -70,7 +70,7 @@ export function createSyncLoop(options: {
   const fulfil = async (needs: Needs): Promise<void> => {
     switch (needs.kind) {
       case 'needs-accounts':
-        return accounts.fetch(needs.accounts);
+        return accounts.fetch(needs.accounts, needs.group);
       case 'needs-tree': {
         const tree = await api.tree(needs.group, needs.epoch).catch((error: unknown) => {
           if (isPassing(error) || !(error instanceof ProblemError)) throw error;
@@ -164,6 +164,7 @@ export function createSyncLoop(options: {
       while (!signal.aborted) {
         setConnection({ state: 'connecting' });
         let reason: string;
+        let readable = true;
         const before = state.cursor;
         try {
           if (resync) await compareHistories({ api, state, serial, now: options.now });
@@ -176,11 +177,13 @@ export function createSyncLoop(options: {
             continue;
           }
           if (!isPassing(error) && !(error instanceof ProblemError)) throw error;
+          readable = !(error instanceof TransportError && error.code === 'malformed');
           reason = error instanceof TransportError ? error.message : reasonOf(error);
         }
         if (state.cursor !== before) resync = false;
-        // a server that hangs up before it has shown anything is not asked again at once, without end
-        if (state.cursor !== before || upToDate) failures = 0;
+        // a server that hangs up before it has shown anything, or shows what cannot be read, is not asked again at once
+        // without end
+        if (readable && (state.cursor !== before || upToDate)) failures = 0;
         if (signal.aborted) return;
         setUpToDate(false);
         const retryInMs = Math.round(backoffMs(failures, random));

@@ -1,7 +1,9 @@
-/** One change of the store; `undefined` removes the key. */
+/** One change of the store; `undefined` removes the key, and its value does not stay behind in the place it had. */
 export interface Write {
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
+  /** The value that is replaced must not stay behind either. */
+  readonly secret?: true;
 }
 
 export interface RangeOptions {

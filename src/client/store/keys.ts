@@ -11,6 +11,7 @@ const TABLES = {
   group: 'g',
   epochRecord: 'e',
   ratchet: 'r',
+  ratchets: 'R',
   generation: 'n',
   pending: 'p',
   outbox: 'o',
@@ -19,6 +20,9 @@ const TABLES = {
   line: 'l',
   groupLine: 'h',
   cursor: 'c',
+  heads: 'H',
+  receipt: 't',
+  serverKey: 's',
 } as const;
 type Table = keyof typeof TABLES;
 
@@ -29,6 +33,8 @@ export const keys = {
   epochRecord: (group: Uint8Array) => table('epochRecord', groupPart(group)),
   ratchet: (group: Uint8Array, epoch: number, leaf: number) =>
     table('ratchet', groupPart(group), number(epoch), number(leaf)),
+  /** All ratchets of an epoch as it began; rows of {@link keys.ratchet} are newer. */
+  ratchets: (group: Uint8Array, epoch: number) => table('ratchets', groupPart(group), number(epoch)),
   generation: (group: Uint8Array, epoch: number, leaf: number) =>
     table('generation', groupPart(group), number(epoch), number(leaf)),
   pending: (group: Uint8Array) => table('pending', groupPart(group)),
@@ -37,6 +43,10 @@ export const keys = {
   account: (account: AccountId) => table('account', toUtf8(account)),
   line: (ordinal: number) => table('line', number(ordinal)),
   groupLine: (group: Uint8Array, ordinal: number) => table('groupLine', groupPart(group), number(ordinal)),
+  /** Some neighbouring heads of a group's chain, the `row`th of them. */
+  heads: (group: Uint8Array, row: number) => table('heads', groupPart(group), number(row)),
+  receipt: (group: Uint8Array, slot: number) => table('receipt', groupPart(group), number(slot)),
+  serverKey: () => table('serverKey'),
   cursor: (cursor: Cursor) => table('cursor', toUtf8(cursor)),
 };
 
@@ -56,8 +66,12 @@ export function ordinalOf(key: Uint8Array): number {
   return readNumber(key, key.length - 8);
 }
 
+const PREFIXES = Object.fromEntries(Object.entries(TABLES).map(([name, letter]) => [name, toUtf8(letter)])) as Readonly<
+  Record<Table, Uint8Array>
+>;
+
 function table(name: Table, ...parts: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(toUtf8(TABLES[name]), ...parts);
+  return concatBytes(PREFIXES[name], ...parts);
 }
 
 function groupPart(group: Uint8Array): Uint8Array {
@@ -73,8 +87,9 @@ function number(value: number): Uint8Array {
 }
 
 function readNumber(bytes: Uint8Array, offset: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4);
+  let value = 0;
+  for (let i = offset; i < offset + 8; i += 1) value = value * 256 + bytes[i]!;
+  return value;
 }
 
 /** The smallest key greater than every key with this prefix. */

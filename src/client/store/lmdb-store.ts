@@ -72,7 +72,8 @@ function storeOver(db: ReturnType<typeof open<Uint8Array, Buffer>>): ClientStore
       try {
         // nothing in here can throw half way: all that is written was made before
         await db.transaction(() => {
-          for (const { key, value } of writes) {
+          for (const { key, value, secret } of writes) {
+            if (value === undefined || secret === true) overwrite(db, key, value);
             if (value === undefined) db.removeSync(asKey(key));
             else db.putSync(asKey(key), asKey(value));
           }
@@ -98,6 +99,20 @@ function storeOver(db: ReturnType<typeof open<Uint8Array, Buffer>>): ClientStore
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/**
+ * Zeros in the place of a value that goes away or changes its length: the bytes of a removed record stay in its page, in
+ * use as that page is, until something else needs the room. A value of the same length is overwritten anyway. What older
+ * versions of the page hold is free, and written over by the next commits.
+ */
+function overwrite(
+  db: ReturnType<typeof open<Uint8Array, Buffer>>,
+  key: Uint8Array,
+  value: Uint8Array | undefined,
+): void {
+  const length = db.get(asKey(key))?.length ?? 0;
+  if (length > 0 && length !== value?.length) db.putSync(asKey(key), Buffer.alloc(length));
 }
 
 /** Why a commit failed is in a promise beside the error; left alone its rejection would end the process. */

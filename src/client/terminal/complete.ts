@@ -1,5 +1,6 @@
 import { foldName } from '../../wire/names.ts';
 import { COMMAND_NAMES, COMMANDS, type CommandSpec } from './command-table.ts';
+import { PRIVATE_FLAG } from './parse-input.ts';
 
 export interface Completable {
   /** Names of people known from any group. */
@@ -48,6 +49,10 @@ function wordsFor(line: string, from: number, word: string, known: Completable):
       return known.members.filter((name) => !taken.includes(name));
     case 'group':
       return taken.length > 2 ? NOTHING : known.groups;
+    case 'policy':
+      return taken.length === 2 ? ['invite'] : taken.length === 3 ? ['admins', 'members'] : NOTHING;
+    case 'creation':
+      return taken.length === 3 ? [PRIVATE_FLAG] : NOTHING;
     default:
       return NOTHING;
   }

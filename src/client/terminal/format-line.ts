@@ -1,4 +1,4 @@
-import type { HistoryLine, Person } from '../chat-client.ts';
+import type { AccountLine, HistoryLine } from '../chat-client.ts';
 import { neutralise, neutraliseRows } from './neutralise.ts';
 import type { Palette } from './palette.ts';
 import { wrapRows } from './wrap.ts';
@@ -42,11 +42,13 @@ type ControlLine = Exclude<HistoryLine, { kind: 'message' | 'warning' }>;
 function describe(line: ControlLine, me: string): string {
   switch (line.kind) {
     case 'membership':
-      return `[updated group membership]${changes(line.added, line.removed, line.rotated)}`;
+      return `[updated group membership]${changes(line)}`;
+    case 'account':
+      return accountChange(line);
     case 'created':
-      return '[created the group]';
+      return `[created the group${privately(line)}]`;
     case 'joined':
-      return line.by.account === me ? '[joined the group]' : '[added you to the group]';
+      return `[${line.by.account === me ? 'joined the group' : 'added you to the group'}${privately(line)}]`;
     case 'removed-me':
       return line.by.account === me ? '[left the group]' : '[removed you from the group]';
     default:
@@ -54,10 +56,34 @@ function describe(line: ControlLine, me: string): string {
   }
 }
 
-function changes(added: readonly Person[], removed: readonly Person[], rotated: boolean): string {
+/** Said of an opaque group. */
+function privately({ handshakes }: { readonly handshakes?: 'private' }): string {
+  return handshakes === undefined ? '' : '; its handshakes are private';
+}
+
+function accountChange({ change, what }: AccountLine): string {
+  switch (change) {
+    case 'renamed':
+      return `[is now ${neutralise(what)}]`;
+    case 'device-added':
+      return `[added the device "${neutralise(what)}"]`;
+    case 'device-revoked':
+      return `[revoked the device "${neutralise(what)}"]`;
+    default:
+      return change satisfies never;
+  }
+}
+
+function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
+  const { added, removed, rotated, appointed = [], dismissed = [], invite } = line;
   const parts = [
     ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
     ...(removed.length > 0 ? [`removed ${namesOf(removed)}`] : []),
+    ...(appointed.length > 0 ? [`made ${namesOf(appointed)} administrator`] : []),
+    ...(dismissed.length > 0 ? [`${namesOf(dismissed)} no longer administers`] : []),
+    ...(invite === undefined
+      ? []
+      : [invite === 'members' ? 'every member may invite' : 'only administrators may invite']),
     ...(rotated && added.length + removed.length === 0 ? ['renewed keys'] : []),
   ];
   return parts.length > 0 ? ` ${parts.join(', ')}` : '';

@@ -1,6 +1,7 @@
 import type { Cursor } from '../../wire/ids.ts';
 import type { ChatClient, HistoryLine } from '../chat-client.ts';
-import { helpRows } from './command-table.ts';
+import { recoveryRows } from './account-rows.ts';
+import { commandRows } from './command-table.ts';
 import { complete } from './complete.ts';
 import { type Conversation, createConversation } from './conversation.ts';
 import { type Editor, EMPTY_EDITOR, edit, enter } from './editor.ts';
@@ -70,7 +71,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     userName: options.userName,
     since: options.since,
     contextLines: CONTEXT_LINES,
-    greeting: helpRows(),
+    greeting: commandRows(),
     view: { lines: (lines) => showLines(lines), say, aside: say, warn, changed: () => redraw() },
   });
 
@@ -198,6 +199,8 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   conversation.onEvent({ type: 'connection', connection: status.connection });
   inputs.add(async () => {
     try {
+      const code = await client.takeRecoveryCode();
+      if (code !== undefined) say(recoveryRows(code));
       await conversation.open();
     } catch (error) {
       finish({ error });

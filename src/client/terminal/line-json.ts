@@ -29,11 +29,21 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
         added: line.added.map(personOf),
         removed: line.removed.map(personOf),
         rotated: line.rotated,
+        ...(line.appointed === undefined
+          ? {}
+          : { appointed: line.appointed.map(({ name, account }) => ({ name, account })) }),
+        ...(line.dismissed === undefined
+          ? {}
+          : { dismissed: line.dismissed.map(({ name, account }) => ({ name, account })) }),
+        ...(line.invite === undefined ? {} : { invite: line.invite }),
         epoch: line.epoch,
       };
+    case 'account':
+      return { by: personOf(line.by), change: line.change, what: line.what };
     case 'joined':
-      return { by: personOf(line.by), epoch: line.epoch };
+      return { by: personOf(line.by), epoch: line.epoch, ...marked(line) };
     case 'created':
+      return { by: personOf(line.by), ...marked(line) };
     case 'removed-me':
       return { by: personOf(line.by) };
     case 'warning':
@@ -41,6 +51,10 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
     default:
       return line satisfies never;
   }
+}
+
+function marked({ handshakes }: { readonly handshakes?: 'private' }): { readonly handshakes?: 'private' } {
+  return handshakes === undefined ? {} : { handshakes };
 }
 
 /** Only the fields that are promised, in a fixed order. */

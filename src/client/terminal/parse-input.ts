@@ -1,6 +1,9 @@
 import { checkName } from '../../wire/names.ts';
 import { COMMANDS, type CommandName } from './command-table.ts';
 
+/** Makes a group opaque. */
+export const PRIVATE_FLAG = '--private';
+
 export type Input =
   /** An empty line: nothing is sent. */
   | { readonly kind: 'nothing' }
@@ -32,8 +35,17 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
   const { usage, args: wanted } = COMMANDS[name];
   const mistake = (reason: string): Input => ({ kind: 'mistake', reason: `${reason}; use it like this: ${usage}` });
   if (wanted === 'none') return args.length === 0 ? { kind: 'command', name, args } : mistake(`/${name} takes no name`);
+  if (wanted === 'policy') {
+    const isPolicy = args.length === 2 && args[0] === 'invite' && (args[1] === 'admins' || args[1] === 'members');
+    return isPolicy ? { kind: 'command', name, args } : mistake(`/${name} takes a policy and its value`);
+  }
+  if (wanted === 'creation') return checkCreation(name, args, mistake);
+  if (wanted === 'text') {
+    if (args.length === 0 && name !== 'link') return mistake(`/${name} needs to be told which`);
+    return { kind: 'command', name, args };
+  }
   if (args.length === 0) return mistake(`/${name} needs a name`);
-  if (wanted === 'group' && args.length > 1) return mistake(`/${name} takes one name`);
+  if ((wanted === 'group' || wanted === 'name') && args.length > 1) return mistake(`/${name} takes one name`);
   const names: string[] = [];
   for (const typed of args) {
     const check = checkName(wanted === 'group' ? typed : typed.replace(/^@/, ''));
@@ -41,6 +53,18 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
     if (!names.includes(check.name)) names.push(check.name);
   }
   return { kind: 'command', name, args: names };
+}
+
+/** A name, and perhaps what kind of group it shall be. */
+function checkCreation(name: CommandName, args: readonly string[], mistake: (reason: string) => Input): Input {
+  const flags = args.filter((arg) => arg.startsWith('--'));
+  const names = args.filter((arg) => !arg.startsWith('--'));
+  const unknown = flags.find((flag) => flag !== PRIVATE_FLAG);
+  if (unknown !== undefined) return mistake(`/${name} does not know ${unknown}`);
+  if (names.length !== 1) return mistake(`/${name} takes one name`);
+  const check = checkName(names[0]!);
+  if (!check.ok) return mistake(`"${names[0]}" cannot be a name: ${check.reason}`);
+  return { kind: 'command', name, args: flags.length === 0 ? [check.name] : [check.name, PRIVATE_FLAG] };
 }
 
 function isCommandName(name: string): name is CommandName {

@@ -1,5 +1,6 @@
 import type { Cursor } from '../../wire/ids.ts';
 import type { ChatClient, HistoryLine } from '../chat-client.ts';
+import { recoveryRows } from './account-rows.ts';
 import { type Conversation, createConversation } from './conversation.ts';
 import { errorCode, explain, isUnreachable, unsentText } from './explain.ts';
 import { formatLine } from './format-line.ts';
@@ -58,6 +59,9 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
     err(text);
   };
   const { account } = (await client.status()).me;
+  const code = await client.takeRecoveryCode();
+  // never on standard output, which scripts keep
+  if (code !== undefined) aside(recoveryRows(code));
   const print = (line: HistoryLine) =>
     (json ? [lineToJson(line)] : formatLine(line, { palette, me: account })).forEach(out);
   const conversation: Conversation = createConversation({

@@ -1,8 +1,10 @@
 import { foldName } from '../../wire/names.ts';
 import type { ChatClient, Done, GroupStatus, PersonOutcome } from '../chat-client.ts';
+import { accountCommandRows } from './account-rows.ts';
 import { type CommandName, helpRows } from './command-table.ts';
 import { namesOf } from './format-line.ts';
 import { neutralise } from './neutralise.ts';
+import { PRIVATE_FLAG } from './parse-input.ts';
 
 /** Where a command was typed, and what it can reach. */
 export interface CommandContext {
@@ -28,6 +30,13 @@ export async function runCommand(name: CommandName, args: readonly string[], con
       return say(groupRows(await client.groups(), context.current));
     case 'switch':
       return switchGroup(args[0] ?? '', context);
+    case 'rename':
+    case 'devices':
+    case 'revoke':
+    case 'link':
+      return say(await accountCommandRows(name, args, client));
+    case 'create':
+      return createGroup(args, context);
   }
   const { current } = context;
   if (current === undefined) return say([`/${name} needs a group, and you are in none yet; /switch NAME enters one`]);
@@ -40,6 +49,15 @@ export async function runCommand(name: CommandName, args: readonly string[], con
       return say((await client.remove(current.group, args)).map((each) => removed(each, group)));
     case 'list':
       return say(await memberRows(client, current, group));
+    case 'promote':
+      return say((await client.promote(current.group, args)).map((each) => roleChanged(each, group, true)));
+    case 'demote':
+      return say((await client.demote(current.group, args)).map((each) => roleChanged(each, group, false)));
+    case 'policy': {
+      const invite = args[1] === 'members' ? 'members' : 'admins';
+      const who = invite === 'members' ? 'every member' : 'only administrators';
+      return say([done(await client.setPolicy(current.group, { invite }), `${who} may invite to ${group} now`)]);
+    }
     case 'leave':
       return say([done(await client.leave(current.group), `you left ${group}`)]);
     case 'rotate':
@@ -49,6 +67,15 @@ export async function runCommand(name: CommandName, args: readonly string[], con
     default:
       return name satisfies never;
   }
+}
+
+async function createGroup(args: readonly string[], { client, say, switchTo }: CommandContext): Promise<void> {
+  const [wanted = ''] = args;
+  const options = args.includes(PRIVATE_FLAG) ? { handshakes: 'private' as const } : {};
+  const outcome = await client.openGroup(wanted, options);
+  if (outcome.kind !== 'created') return say([`there is a group #${neutralise(wanted)} already`]);
+  const made = (await client.groups()).find((each) => each.group === outcome.group);
+  if (made !== undefined) await switchTo(made);
 }
 
 async function switchGroup(wanted: string, { client, current, say, switchTo }: CommandContext): Promise<void> {
@@ -79,7 +106,30 @@ async function memberRows(client: ChatClient, current: GroupStatus, group: strin
   return [
     `${group} members: ${namesOf(members)}`,
     ...(administrators.length > 0 ? [`${group} administrators: ${namesOf(administrators)}`] : []),
+    ...(current.invite === 'members' ? [`${group} every member may invite`] : []),
+    ...(current.handshakes === undefined ? [] : [`${group} ${OPAQUE}`]),
   ];
+}
+
+/** What people should know of an opaque group: its server knows less, and can protect less. */
+const OPAQUE = 'handshakes are private: the server believes its members who is in it, and checks no roles';
+
+function roleChanged(outcome: PersonOutcome, group: string, promoted: boolean): string {
+  const name = neutralise(outcome.name);
+  switch (outcome.kind) {
+    case 'done':
+      return promoted ? `${name} administers ${group} now` : `${name} does not administer ${group} any more`;
+    case 'already':
+      return promoted ? `${name} administers ${group} already` : `${name} does not administer ${group}`;
+    case 'unknown-user':
+      return `no such user: ${name}`;
+    case 'not-member':
+      return `${name} is not in ${group}`;
+    case 'refused':
+      return `not done for ${name}: ${neutralise(outcome.reason)}`;
+    default:
+      return outcome satisfies never;
+  }
 }
 
 function invited(outcome: PersonOutcome, group: string): string {

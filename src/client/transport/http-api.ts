@@ -1,14 +1,13 @@
-import { toBase64Url } from '../../wire/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
-import { contentDigest, signRequest } from '../../wire/http-signature.ts';
-import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
+import { readCborSequence } from '../../wire/cbor-sequence.ts';
+import type { Cursor } from '../../wire/ids.ts';
 import { asStreamItem, decodePage, type StreamItem } from '../../wire/page.ts';
-import { isProblemCode, ProblemError } from '../../wire/problems.ts';
-import { accountSchema, registerResponse } from '../../wire/schemas/accounts.ts';
+import { ProblemError } from '../../wire/problems.ts';
+import { accountSchema, changeResponse, registerResponse } from '../../wire/schemas/accounts.ts';
 import {
   acceptedSchema,
   groupDetailSchema,
   groupInfoResponse,
+  groupListResponse,
   groupLookupResponse,
   messagesResponse,
   treeResponse,
@@ -16,86 +15,30 @@ import {
 import { claimResponse, publishResultSchema, stockSchema } from '../../wire/schemas/key-packages.ts';
 import { serverInfoSchema } from '../../wire/schemas/server-info.ts';
 import { groupLogPageSchema } from '../../wire/schemas/sync.ts';
-import { readCborSequence } from './cbor-sequence.ts';
-import { createHttpClient, type HttpAnswer, readBody } from './http-request.ts';
+import { type Shape, shaped, wellFormed } from './answer-shape.ts';
+import { type HttpAnswer, readBody } from './http-request.ts';
 import { type ServerApi, TransportError } from './server-api.ts';
+import {
+  ANSWER_MAX_BYTES,
+  type Call,
+  createSignedHttp,
+  type SignedHttp,
+  type SignedHttpOptions,
+} from './signed-http.ts';
 
-const CBOR = 'application/cbor';
 const CBOR_SEQUENCE = 'application/cbor-seq';
-const ANSWER_MAX_BYTES = 32 * 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 20_000;
 /** The server sends a heartbeat every 15–25 s; silence longer than this means that the connection is dead. */
 const STREAM_SILENCE_MS = 60_000;
-const NONCE_BYTES = 16;
 
-export interface HttpApiOptions {
-  /** `http://host:port` or `https://…`; a path in it is kept in front of every resource. */
-  readonly server: string;
-  readonly device: DeviceId;
-  /** Ed25519 by the device key. */
-  readonly sign: (message: Uint8Array) => Promise<Uint8Array>;
-  readonly sha256: Sha256;
-  readonly now: () => number;
-  readonly randomBytes: (length: number) => Uint8Array;
-}
-
-interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly key?: ClientId;
-  readonly body?: unknown;
-  readonly accept?: string;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-}
-
-interface Shape<Value> {
-  safeParse(value: unknown): { success: true; data: Value } | { success: false; error: unknown };
-}
-
-/** The server over HTTP: CBOR both ways, every request signed by the device key (RFC 9421). */
-export function createHttpApi(options: HttpApiOptions): ServerApi {
-  const http = createHttpClient();
-  const base = new URL(options.server);
-  const prefix = base.pathname.replace(/\/+$/, '');
-
-  const send = async (call: Call): Promise<HttpAnswer> => {
-    const url = new URL(`${prefix}${call.path}`, base);
-    const body = call.body === undefined ? undefined : encodeCbor(call.body);
-    const request = {
-      method: call.method,
-      authority: url.host,
-      path: url.pathname,
-      query: url.search === '' ? '?' : url.search,
-      ...(body === undefined ? {} : { contentDigest: contentDigest(body, options.sha256) }),
-    };
-    const parameters = {
-      created: Math.floor(options.now() / 1000),
-      nonce: toBase64Url(options.randomBytes(NONCE_BYTES)),
-      keyid: options.device,
-      alg: 'ed25519',
-    } as const;
-    const answer = await http.send({
-      method: call.method,
-      url,
-      headers: {
-        ...(await signRequest(request, parameters, options.sign)),
-        accept: call.accept ?? CBOR,
-        ...(body === undefined ? {} : { 'content-type': CBOR }),
-        ...(call.key === undefined ? {} : { 'idempotency-key': call.key }),
-      },
-      timeoutMs: call.timeoutMs ?? REQUEST_TIMEOUT_MS,
-      ...(body === undefined ? {} : { body }),
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
-    });
-    if (answer.status >= 200 && answer.status < 300) return answer;
-    throw await problemOf(answer);
-  };
+/** The server over HTTP: CBOR both ways, every request signed (RFC 9421) by a session or by the device key. */
+export function createHttpApi(options: SignedHttpOptions): ServerApi {
+  const http = createSignedHttp(options);
+  const { send } = http;
   const read = async (call: Call): Promise<Uint8Array> => readBody(await send(call), ANSWER_MAX_BYTES);
   const ask = async <Value>(shape: Shape<Value>, call: Call): Promise<Value> => shaped(shape, await read(call));
-  const find = async <Value>(shape: Shape<Value>, path: string): Promise<Value | undefined> => {
+  const find = async <Value>(shape: Shape<Value>, path: string, proof?: Call['proof']): Promise<Value | undefined> => {
     try {
-      return await ask(shape, { method: 'GET', path });
+      return await ask(shape, { method: 'GET', path, ...(proof === undefined ? {} : { proof }) });
     } catch (error) {
       if (error instanceof ProblemError && error.code === 'not-found') return undefined;
       throw error;
@@ -104,10 +47,21 @@ export function createHttpApi(options: HttpApiOptions): ServerApi {
   const group = (id: string, resource: string): string => `/v1/groups/${encodeURIComponent(id)}/${resource}`;
 
   return {
-    serverInfo: () => ask(serverInfoSchema, { method: 'GET', path: '/.well-known/mlsd' }),
-    register: (key, body) => ask(registerResponse, { method: 'POST', path: '/v1/accounts', key, body }),
+    serverInfo: () => ask(serverInfoSchema, { method: 'GET', path: '/.well-known/mlsd', proof: 'device-key' }),
+    register: (key, body) =>
+      ask(registerResponse, { method: 'POST', path: '/v1/accounts', key, body, proof: 'device-key' }),
+    renameAccount: (key, body) =>
+      ask(changeResponse, { method: 'PATCH', path: '/v1/accounts/me', key, body, proof: 'device-key' }),
+    addDevice: (key, body) =>
+      ask(registerResponse, { method: 'POST', path: '/v1/accounts/me/devices', key, body, proof: 'device-key' }),
+    recoverAccount: (key, id, body) =>
+      ask(registerResponse, { method: 'POST', path: `/v1/accounts/${id}/recoveries`, key, body, proof: 'device-key' }),
+    revokeDevice: (key, id, body) =>
+      ask(changeResponse, { method: 'DELETE', path: `/v1/accounts/me/devices/${id}`, key, body, proof: 'device-key' }),
+    accountGroups: () => ask(groupListResponse, { method: 'GET', path: '/v1/groups?of=account' }),
     accountByName: (name) => find(accountSchema, `/v1/accounts?name=${encodeURIComponent(name)}`),
-    account: (id) => find(accountSchema, `/v1/accounts/${encodeURIComponent(id)}`),
+    // also asked by a device that is not known yet, which gets no session
+    account: (id) => find(accountSchema, `/v1/accounts/${encodeURIComponent(id)}`, 'device-key'),
     stock: () => ask(stockSchema, { method: 'GET', path: '/v1/key-packages' }),
     publishKeyPackages: (key, keyPackages) =>
       ask(publishResultSchema, { method: 'PUT', path: '/v1/key-packages', key, body: { keyPackages } }),
@@ -121,6 +75,7 @@ export function createHttpApi(options: HttpApiOptions): ServerApi {
       ask(acceptedSchema, { method: 'POST', path: group(id, 'proposals'), key, body: { proposal } }),
     postMessages: (key, id, messages) =>
       ask(messagesResponse, { method: 'POST', path: group(id, 'messages'), key, body: { messages } }),
+    postReport: (id, body) => ask(acceptedSchema, { method: 'POST', path: group(id, 'reports'), body }),
     tree: (id, epoch) => ask(treeResponse, { method: 'GET', path: group(id, `tree?epoch=${epoch}`) }),
     groupInfo: (id) => ask(groupInfoResponse, { method: 'GET', path: group(id, 'group-info') }),
     endOf: async (id) => (await find(groupDetailSchema, `/v1/groups/${encodeURIComponent(id)}`))?.position,
@@ -133,18 +88,39 @@ export function createHttpApi(options: HttpApiOptions): ServerApi {
       return wellFormed(decodePage, await read({ method: 'GET', path }));
     },
     syncStream: (cursor, signal) => {
-      const path = `/v1/sync?cursor=${encodeURIComponent(cursor)}`;
-      return readStream(send, { method: 'GET', path, accept: CBOR_SEQUENCE, timeoutMs: STREAM_SILENCE_MS, signal });
+      const options = { method: 'GET', accept: CBOR_SEQUENCE, timeoutMs: STREAM_SILENCE_MS, signal };
+      const callFrom = (from: Cursor): Call => ({ ...options, path: `/v1/sync?cursor=${encodeURIComponent(from)}` });
+      return readStream(send, callFrom, cursor);
     },
     close: async () => http.close(),
   };
 }
 
+/**
+ * The items of a stream. The server ends it with the session that opened it; then it goes on from the last cursor under the
+ * next session, as if nothing had happened.
+ */
 async function* readStream(
-  send: (call: Call) => Promise<HttpAnswer>,
-  call: Call,
+  send: SignedHttp['send'],
+  callFrom: (cursor: Cursor) => Call,
+  start: Cursor,
 ): AsyncGenerator<StreamItem, void, undefined> {
-  const answer = await send(call);
+  let cursor = start;
+  let isCaughtUp = false;
+  for (;;) {
+    let isRenewed = false;
+    for await (const item of readItems(await send(callFrom(cursor)))) {
+      if ('cursor' in item) cursor = item.cursor;
+      isRenewed = item.type === 'closing' && item.reason === 'session-expired' && item.resumable;
+      const isRepeated = item.type === 'caught-up' && isCaughtUp;
+      if (item.type === 'caught-up') isCaughtUp = true;
+      if (!isRenewed && !isRepeated) yield item;
+    }
+    if (!isRenewed) return;
+  }
+}
+
+async function* readItems(answer: HttpAnswer): AsyncGenerator<StreamItem, void, undefined> {
   try {
     for await (const value of readCborSequence(answer.body as AsyncIterable<Uint8Array>, ANSWER_MAX_BYTES)) {
       yield wellFormed(asStreamItem, value);
@@ -157,40 +133,4 @@ async function* readStream(
   } finally {
     answer.body.destroy();
   }
-}
-
-function shaped<Value>(shape: Shape<Value>, body: Uint8Array): Value {
-  const parsed = shape.safeParse(wellFormed(decodeCbor, body));
-  if (parsed.success) return parsed.data;
-  throw new TransportError('malformed', "the server's answer is not of this protocol", parsed.error);
-}
-
-function wellFormed<Input, Output>(decode: (input: Input) => Output, input: Input): Output {
-  try {
-    return decode(input);
-  } catch (cause) {
-    throw new TransportError('malformed', "the server's answer cannot be read", cause);
-  }
-}
-
-/** The problem that an answer carries (RFC 9457), or what can be made of an answer without one. */
-async function problemOf(answer: HttpAnswer): Promise<ProblemError | TransportError> {
-  const text = Buffer.from(await readBody(answer, ANSWER_MAX_BYTES)).toString('utf8');
-  const retryAfter = Number(answer.headers['retry-after']);
-  const retry = Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {};
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined; // a proxy's page, say; its status still tells something
-  }
-  if (typeof value === 'object' && value !== null && 'code' in value && isProblemCode(String(value.code))) {
-    const { type: _type, title, status: _status, code, detail, ...members } = value as Record<string, unknown>;
-    return new ProblemError(String(code) as ProblemError['code'], String(detail ?? title ?? code), {
-      members,
-      ...retry,
-    });
-  }
-  if (answer.status >= 500) return new ProblemError('not-ready', `the server answered ${answer.status}`, retry);
-  return new TransportError('malformed', `the server answered ${answer.status} without a reason`);
 }

@@ -1,11 +1,20 @@
-import type { AccountId, ClientId, Cursor, GroupId } from '../../wire/ids.ts';
+import type { AccountId, ClientId, Cursor, DeviceId, GroupId } from '../../wire/ids.ts';
 import type { Page, StreamItem } from '../../wire/page.ts';
-import type { Account, RegisterRequest, RegisterResponse } from '../../wire/schemas/accounts.ts';
+import type {
+  Account,
+  AddDeviceRequest,
+  ChangeRequest,
+  ChangeResponse,
+  RegisterRequest,
+  RegisterResponse,
+} from '../../wire/schemas/accounts.ts';
 import type {
   Accepted,
   GroupInfoResponse,
+  GroupListResponse,
   GroupLookupResponse,
   MessagesResponse,
+  ReportRequest,
   TreeResponse,
 } from '../../wire/schemas/groups.ts';
 import type { ClaimResponse, KeyPackageStock, PublishResult } from '../../wire/schemas/key-packages.ts';
@@ -24,6 +33,11 @@ export interface CommitBody {
   readonly commit: Uint8Array;
   readonly welcome?: Uint8Array;
   readonly groupInfo: Uint8Array;
+  /** In an opaque group. */
+  readonly roster?: {
+    readonly added: readonly { readonly device: DeviceId; readonly ref: Uint8Array }[];
+    readonly removed: readonly DeviceId[];
+  };
 }
 
 export interface MessageBody {
@@ -40,6 +54,13 @@ export interface MessageBody {
 export interface ServerApi {
   serverInfo(): Promise<ServerInfo>;
   register(key: ClientId, body: Loose<RegisterRequest>): Promise<RegisterResponse>;
+  renameAccount(key: ClientId, body: Loose<ChangeRequest>): Promise<ChangeResponse>;
+  addDevice(key: ClientId, body: Loose<AddDeviceRequest>): Promise<RegisterResponse>;
+  /** By a device that is not known yet. */
+  recoverAccount(key: ClientId, account: AccountId, body: Loose<AddDeviceRequest>): Promise<RegisterResponse>;
+  revokeDevice(key: ClientId, device: DeviceId, body: Loose<ChangeRequest>): Promise<ChangeResponse>;
+  /** Groups that any device of the account is a member of. */
+  accountGroups(): Promise<GroupListResponse>;
   /** `undefined` when there is no such account. */
   accountByName(name: string): Promise<Account | undefined>;
   account(id: AccountId): Promise<Account | undefined>;
@@ -48,12 +69,19 @@ export interface ServerApi {
   claimKeyPackages(key: ClientId, group: Uint8Array, accounts: readonly AccountId[]): Promise<ClaimResponse>;
   createGroup(
     key: ClientId,
-    body: { readonly group: Uint8Array; readonly name?: string; readonly groupInfo: Uint8Array },
+    body: {
+      readonly group: Uint8Array;
+      readonly name?: string;
+      readonly handshakes?: 'private';
+      readonly groupInfo: Uint8Array;
+    },
   ): Promise<Accepted>;
   groupsByName(name: string): Promise<GroupLookupResponse>;
   postCommit(key: ClientId, group: GroupId, body: CommitBody): Promise<Accepted>;
   postProposal(key: ClientId, group: GroupId, proposal: Uint8Array): Promise<Accepted>;
   postMessages(key: ClientId, group: GroupId, messages: readonly MessageBody[]): Promise<MessagesResponse>;
+  /** A commit that cannot be processed here; needs no key, it is one a device and epoch. */
+  postReport(group: GroupId, report: Loose<ReportRequest>): Promise<Accepted>;
   tree(group: GroupId, epoch: number): Promise<TreeResponse>;
   groupInfo(group: GroupId): Promise<GroupInfoResponse>;
   /** Position of the group's last entry; `undefined` when the server has no such group for this device. */

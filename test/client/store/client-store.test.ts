@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,7 +9,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { ClientStore, Write } from '../../../src/client/store/client-store.ts';
 import { openLmdbStore } from '../../../src/client/store/lmdb-store.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
-import { toHex } from '../../../src/wire/bytes.ts';
+import { toHex, toUtf8 } from '../../../src/wire/bytes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'client-store-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -133,6 +134,41 @@ test('S7: the store’s files are for their owner alone', async () => {
   expect(statSync(path).mode & 0o777).toBe(0o700);
   expect(statSync(join(path, 'data.mdb')).mode & 0o777).toBe(0o600);
   expect(statSync(join(path, 'lock.mdb')).mode & 0o777).toBe(0o600);
+  await store.close();
+});
+
+test('S7: a secret that was removed or replaced is nowhere in the file after a few more commits', async () => {
+  const path = join(folder, 'spent');
+  const store = await openLmdbStore(path);
+  const file = () => readFileSync(join(path, 'data.mdb'));
+  const key = (i: number) => toUtf8(`row ${String(i).padStart(5, '0')}`);
+  const row = () => new Uint8Array(randomBytes(76));
+  const keys = ['row 00300 removed', 'row 00400 longer', 'row 00450 shorter', 'row 00500 equal'].map(toUtf8);
+  const secrets = keys.map(row);
+  const large = new Uint8Array(randomBytes(30_000));
+  await store.commit(Array.from({ length: 600 }, (_, i) => ({ key: key(i), value: row() })));
+  await store.commit(keys.map((name, i) => ({ key: name, value: secrets[i]! })));
+  await store.commit([{ key: toUtf8('large'), value: large }]);
+  await store.durable();
+  const known = [...secrets, large.subarray(10_000, 10_060)];
+  const found = () => known.map((secret) => file().includes(Buffer.from(secret)));
+  expect(found()).toEqual(known.map(() => true));
+  await store.commit([
+    { key: keys[0]!, value: undefined },
+    { key: keys[1]!, value: new Uint8Array(115), secret: true },
+    { key: keys[2]!, value: new Uint8Array(38), secret: true },
+    { key: keys[3]!, value: new Uint8Array(76), secret: true },
+    { key: toUtf8('large'), value: new Uint8Array(29_000), secret: true },
+  ]);
+  // other rows, in other pages: what is reused is what became free
+  for (let i = 0; i < 12; i += 1) {
+    await store.commit([
+      { key: key(i * 7), value: row() },
+      { key: toUtf8('large'), value: new Uint8Array(29_000 + i), secret: true },
+    ]);
+  }
+  await store.durable();
+  expect(found()).toEqual(known.map(() => false));
   await store.close();
 });
 

@@ -300,7 +300,7 @@ describe('commands', () => {
       return chat.terminal.screen().at(-1) === '#tea alice> /remove bob' || undefined;
     });
     chat.terminal.type('\u0015/r\t');
-    await chat.sees('/rejoin  /remove  /rotate');
+    await chat.sees('/rejoin  /remove  /rename  /revoke  /rotate');
     await chat.quit();
   });
 });

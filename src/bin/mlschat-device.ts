@@ -1,0 +1,74 @@
+import { createInterface } from 'node:readline';
+import { explain } from '../client/terminal/explain.ts';
+import { neutralise } from '../client/terminal/neutralise.ts';
+import { EXIT, type ExitCode } from '../client/terminal/pipe.ts';
+import type { DeviceSettings, ParsedArguments } from './mlschat-args.ts';
+import type { ChatProcess } from './mlschat-run.ts';
+
+type Wanted = Extract<ParsedArguments, { kind: 'link' | 'recover' }>;
+type NewDevice = typeof import('../client/open-new-device.ts');
+
+/** `mlschat link` and `mlschat recover`. Resolves with the exit code and never rejects. */
+export async function runMlschatDevice(
+  wanted: Wanted,
+  io: Pick<ChatProcess, 'stdin' | 'stdout' | 'stderr' | 'signal'>,
+  load: () => Promise<Pick<NewDevice, 'linkFolder' | 'recoverFolder'>>,
+): Promise<ExitCode> {
+  const say = (row: string): void => void io.stdout.write(`${row}\n`);
+  try {
+    if (wanted.kind === 'link') await link(wanted, io.signal, say, load);
+    else await recover(wanted, io, say, load);
+    return EXIT.done;
+  } catch (error) {
+    io.stderr.write(`mlschat: ${explain(error)}\n`);
+    return EXIT.error;
+  }
+}
+
+async function link(
+  { account, config, server }: Extract<Wanted, { kind: 'link' }>,
+  signal: AbortSignal,
+  say: (row: string) => void,
+  load: () => Promise<Pick<NewDevice, 'linkFolder'>>,
+): Promise<void> {
+  const { linkFolder } = await load();
+  const onOffer = (code: string): void => {
+    say('On a device that you use already, type:');
+    say(`  /link ${code}`);
+    say('Waiting for it…');
+  };
+  const name = await linkFolder({ dir: config, server, account, signal, onOffer });
+  say(`This is a device of ${neutralise(name)} now. ${startHint(config, name)}`);
+}
+
+async function recover(
+  { config, server }: DeviceSettings,
+  { stdin, signal }: Pick<ChatProcess, 'stdin' | 'signal'>,
+  say: (row: string) => void,
+  load: () => Promise<Pick<NewDevice, 'recoverFolder'>>,
+): Promise<void> {
+  const { recoverFolder } = await load();
+  if (stdin.isTTY === true) say('Recovery code:');
+  const code = await firstLine(stdin);
+  const { name, groups, revoked } = await recoverFolder({ dir: config, server, code, signal });
+  say(`This is the device of ${neutralise(name)} now.`);
+  for (const label of revoked) say(`The device "${neutralise(label)}" is revoked.`);
+  for (const { name: group, outcome } of groups) {
+    const shown = `#${neutralise(group)}`;
+    say(
+      outcome.kind === 'done'
+        ? `${shown}: joined; what was written before cannot be read here.`
+        : `${shown}: not joined (${neutralise(outcome.reason)}); ask a member to invite you.`,
+    );
+  }
+  say(startHint(config, name));
+}
+
+function startHint(config: string, name: string): string {
+  return `Start it with: mlschat --config ${config} GROUP ${neutralise(name)}`;
+}
+
+async function firstLine(input: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) return line;
+  return '';
+}

@@ -1,0 +1,90 @@
+import type { GroupRoles } from '../../mls/roles.ts';
+import { type GroupState as MlsState, membersOf, rolesOf } from '../../mls/session/state.ts';
+import type { HandshakeEntry } from '../../wire/entry.ts';
+import type { AccountId, DeviceId } from '../../wire/ids.ts';
+import type { Person } from '../chat-client.ts';
+import type { EngineEnv, LineDraft } from './types.ts';
+
+/** Who came and went where this device could not look; `undefined` when nobody did. */
+export function meanwhileText({ added, removed }: MembershipChange, { directory }: EngineEnv): string | undefined {
+  const names = (members: MembershipChange['added']) =>
+    [...new Set(members.map(({ identity }) => directory.personOf(identity).name))].join(', ');
+  const parts = [
+    ...(added.length === 0 ? [] : [`added ${names(added)}`]),
+    ...(removed.length === 0 ? [] : [`removed ${names(removed)}`]),
+  ];
+  return parts.length === 0 ? undefined : `Meanwhile, unseen here, members were changed: ${parts.join('; ')}.`;
+}
+
+/** What one commit, or several that were not seen, did to the members of a group. */
+interface MembershipChange {
+  readonly appointed?: readonly Person[];
+  readonly dismissed?: readonly Person[];
+  readonly invite?: 'admins' | 'members';
+  readonly added: readonly { readonly identity: string }[];
+  readonly removed: readonly { readonly identity: string }[];
+}
+
+/** The line that a commit is in people's history. */
+export function membershipLine(
+  env: EngineEnv,
+  entry: HandshakeEntry,
+  by: Person,
+  epoch: number,
+  change: MembershipChange,
+): LineDraft {
+  // a member that joined again replaces its own leaf: nobody came and nobody went
+  const came = new Set(change.added.map((member) => member.identity));
+  const went = new Set(change.removed.map((member) => member.identity));
+  const added = change.added.filter((member) => !went.has(member.identity));
+  const removed = change.removed.filter((member) => !came.has(member.identity));
+  return {
+    kind: 'membership',
+    by,
+    added: added.map((member) => env.directory.personOf(member.identity)),
+    removed: removed.map((member) => env.directory.personOf(member.identity)),
+    rotated: added.length === 0 && removed.length === 0 && !changesRoles(change),
+    ...rolesPart(change),
+    epoch,
+    time: entry.time,
+    position: entry.position,
+  };
+}
+
+function changesRoles({ appointed = [], dismissed = [], invite }: MembershipChange): boolean {
+  return appointed.length > 0 || dismissed.length > 0 || invite !== undefined;
+}
+
+function rolesPart(change: MembershipChange): Pick<MembershipChange, 'appointed' | 'dismissed' | 'invite'> {
+  const { appointed = [], dismissed = [], invite } = change;
+  return {
+    ...(appointed.length === 0 ? {} : { appointed }),
+    ...(dismissed.length === 0 ? {} : { dismissed }),
+    ...(invite === undefined ? {} : { invite }),
+  };
+}
+
+/** What became of the roles: who administers now and did not, and the other way round. Devices play no part in it. */
+export function rolesChange(env: EngineEnv, before: GroupRoles | undefined, after: GroupRoles | undefined) {
+  const people = (accounts: readonly string[]): readonly Person[] =>
+    accounts.map((account) => env.directory.person(account as AccountId, '' as DeviceId));
+  const [was, is] = [before?.admins ?? [], after?.admins ?? []];
+  return {
+    appointed: people(is.filter((account) => !was.includes(account))),
+    dismissed: people(was.filter((account) => !is.includes(account))),
+    ...(after === undefined || before?.invite === after.invite ? {} : { invite: after.invite }),
+  };
+}
+
+/** The difference between two states of a group, as far as people see it. */
+export function changesBetween(env: EngineEnv, before: MlsState, after: MlsState): MembershipChange {
+  const old = membersOf(before);
+  const now = membersOf(after);
+  const had = new Set(old.map((member) => member.identity));
+  const has = new Set(now.map((member) => member.identity));
+  return {
+    ...rolesChange(env, rolesOf(before), rolesOf(after)),
+    added: now.filter((member) => !had.has(member.identity)),
+    removed: old.filter((member) => !has.has(member.identity)),
+  };
+}

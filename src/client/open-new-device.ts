@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { nodeSha256 } from '../mls/suite-node.ts';
+import type { AccountId } from '../wire/ids.ts';
+import { openClientFolder } from './runner/folder.ts';
+import { linkDevice, type NewDeviceOptions, type RecoveredAccount, recoverAccount } from './runner/new-device.ts';
+import { type ConnectApi, LABEL_MAX_CHARACTERS, STORE_FOLDER } from './runner/start.ts';
+import type { ClientStore } from './store/client-store.ts';
+import { openLmdbStore } from './store/lmdb-store.ts';
+import { createHttpApi } from './transport/http-api.ts';
+
+export interface NewDeviceFolder {
+  /** Where the new device keeps everything; made when it is not there. */
+  readonly dir: string;
+  readonly server: string;
+  /** Shown to others beside the device; the host's name by default. */
+  readonly deviceLabel?: string;
+  readonly signal: AbortSignal;
+}
+
+/** `mlschat link`: see {@link linkDevice}. */
+export function linkFolder(
+  folder: NewDeviceFolder & { readonly account: AccountId; readonly onOffer: (code: string) => void },
+): Promise<string> {
+  const { account, onOffer } = folder;
+  return inFolder(folder, (store, connect, options) => linkDevice(store, connect, { ...options, account, onOffer }));
+}
+
+/** `mlschat recover`: see {@link recoverAccount}. */
+export function recoverFolder(folder: NewDeviceFolder & { readonly code: string }): Promise<RecoveredAccount> {
+  const { code } = folder;
+  return inFolder(folder, (store, connect, options) => recoverAccount(store, connect, { ...options, code }));
+}
+
+async function inFolder<Result>(
+  { dir, server, deviceLabel, signal }: NewDeviceFolder,
+  work: (store: ClientStore, connect: ConnectApi, options: NewDeviceOptions) => Promise<Result>,
+): Promise<Result> {
+  const folder = openClientFolder(dir);
+  try {
+    await using store = await openLmdbStore(join(folder.path, STORE_FOLDER));
+    const random = { now: Date.now, randomBytes: (length: number) => new Uint8Array(randomBytes(length)) };
+    const connect: ConnectApi = ({ id, sign }) =>
+      createHttpApi({ server, device: id, sign, sha256: nodeSha256, ...random });
+    const label = deviceLabel ?? hostname().slice(0, LABEL_MAX_CHARACTERS);
+    return await work(store, connect, { ...random, label, server, signal });
+  } finally {
+    folder.close();
+  }
+}

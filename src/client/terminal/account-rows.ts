@@ -1,0 +1,54 @@
+import type { ChatClient, DeviceStatus, Done } from '../chat-client.ts';
+import { neutralise } from './neutralise.ts';
+
+/** Characters of a device id that tell it from the others of an account. */
+const ID_SHOWN_CHARACTERS = 8;
+
+/** Said once, at the first start: nobody can ask for it again. */
+export function recoveryRows(code: string): string[] {
+  return [
+    'Your recovery code, shown only now. Write it down and keep it where this computer is not:',
+    `  ${code}`,
+    'With it, and with nothing else, "mlschat recover" gets your account back when all your devices are lost.',
+  ];
+}
+
+/** Runs a command about the own account and gives the rows that say what came of it. */
+export async function accountCommandRows(
+  name: 'rename' | 'devices' | 'revoke' | 'link',
+  args: readonly string[],
+  client: ChatClient,
+): Promise<readonly string[]> {
+  const text = args.join(' ');
+  const shown = neutralise(text);
+  switch (name) {
+    case 'rename':
+      return [done(await client.rename(text), `you are ${shown} now`)];
+    case 'devices':
+      return (await client.devices()).map(deviceRow);
+    case 'revoke':
+      return [done(await client.revoke(text), `your device "${shown}" is revoked; it leaves your groups by itself`)];
+    case 'link':
+      if (text === '') return linkRows(await client.status());
+      return [done(await client.link(text), 'the new device belongs to your account; it joins your groups by itself')];
+    default:
+      return name satisfies never;
+  }
+}
+
+function linkRows({ me }: Awaited<ReturnType<ChatClient['status']>>): string[] {
+  return [
+    'On the new device run this; it shows a code:',
+    `  mlschat link ${me.account}`,
+    'Then type it here: /link CODE',
+  ];
+}
+
+function deviceRow({ device, label, me, revoked }: DeviceStatus): string {
+  const state = me ? ', this one' : revoked ? ', revoked' : '';
+  return `${me ? '*' : ' '} "${neutralise(label)}"  ${device.slice(0, ID_SHOWN_CHARACTERS)}${state}`;
+}
+
+function done(outcome: Done, text: string): string {
+  return outcome.kind === 'done' ? text : `not done: ${neutralise(outcome.reason)}`;
+}
