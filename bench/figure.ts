@@ -11,7 +11,8 @@ export interface Figure {
 }
 
 export const perSecond = (count: number, milliseconds: number): number => (count * 1000) / milliseconds;
-export const rate = (value: number, unit: string): string => `${Math.round(value).toLocaleString('en')} ${unit}/s`;
+export const rate = (value: number, unit: string): string =>
+  `${Math.round(value).toLocaleString('en')}${unit === '' ? '' : ` ${unit}`}/s`;
 export const round = (value: number, digits = 2): number => Number(value.toFixed(digits));
 
 /** The value below which `share` (0–1) of the samples lie. Sorts in place. */

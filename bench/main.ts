@@ -1,7 +1,13 @@
 /** `npm run bench [-- log projections server client]`: prints the figures, exits 1 when one misses its target. */
 import { type Figure, printFigures } from './figure.ts';
+import { describeChange, describeMachine, type Machine, measureMachine } from './machine.ts';
 
-const SUITES: Record<string, () => Promise<{ run: () => Promise<readonly Figure[]> }>> = {
+/** Absolute targets, rates and latencies, are in proportion to the machine; ratios are the same everywhere. */
+interface Suite {
+  readonly run: (machine: Machine) => Promise<readonly Figure[]>;
+}
+
+const SUITES: Record<string, () => Promise<Suite>> = {
   log: () => import('./log.ts'),
   projections: () => import('./projections.ts'),
   server: () => import('./server.ts'),
@@ -14,12 +20,18 @@ if (unknown.length > 0) {
   console.error(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(SUITES).join(', ')}`);
   process.exit(2);
 }
-console.log('Ratios are of one run on one machine; absolute values move with it.');
+const machine = measureMachine();
+console.log(`This machine: ${describeMachine(machine)}.`);
+let before = machine;
 let missed = 0;
 for (const name of asked.length > 0 ? asked : Object.keys(SUITES)) {
   const { run } = await SUITES[name]!();
-  const figures = await run();
+  const figures = await run(machine);
+  const after = measureMachine();
+  const change = describeChange(before, after);
   printFigures(name, figures);
+  if (change !== undefined) console.log(`  note     ${change}`);
+  before = after;
   missed += figures.filter(({ met }) => !met).length;
 }
 process.exitCode = missed === 0 ? 0 : 1;
