@@ -1,0 +1,136 @@
+import { decodeGroupContext } from 'ts-mls/groupContext.js';
+import { decodeKeySchedule } from 'ts-mls/keySchedule.js';
+import type { HistoryLine } from '../../src/client/chat-client.ts';
+import type { Write } from '../../src/client/store/client-store.ts';
+import { equalBytes, fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
+import type { Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { Ledger } from './ledger.ts';
+import { CURSOR_SEAL, INCARNATION } from './server-node.ts';
+
+interface StoredRecord {
+  readonly bytes: Uint8Array;
+  readonly phase: string;
+  readonly parkedReason?: string;
+  readonly position: number;
+  readonly head?: Uint8Array;
+  readonly intentions: readonly { readonly kind: string }[];
+  readonly leaving?: unknown;
+}
+
+/** What one client has on its disk, followed transaction by transaction. */
+export interface ClientView {
+  readonly groups: ReadonlyMap<GroupId, StoredRecord>;
+  readonly lines: readonly HistoryLine[];
+  /** Rows of commits that are on their way, and of texts that are. */
+  readonly waiting: ReadonlySet<string>;
+  /** Where it stands in the log. */
+  readonly sequence: number;
+  take(writes: readonly Write[]): void;
+  /** The disk lost what was newest: reads it anew. */
+  reload(rows: ReadonlyMap<string, Uint8Array>): void;
+}
+
+const TABLE = { device: 'd', group: 'g', epochRecord: 'e', line: 'l', pending: 'p', outbox: 'o' } as const;
+
+export function createClientView(name: string, device: DeviceId, ledger: Ledger): ClientView {
+  let groups = new Map<GroupId, StoredRecord>();
+  let lines: HistoryLine[] = [];
+  let shown = new Set<string>();
+  let waiting = new Set<string>();
+  let at = { sequence: 0, index: 0 };
+
+  const takeCursor = (cursor: Cursor): void => {
+    const opened = CURSOR_SEAL.open(INCARNATION, cursor);
+    if (opened.kind !== 'order') {
+      ledger.violate({ rule: 'cursors only grow', text: `${name} stored a cursor that is none` });
+      return;
+    }
+    const { order } = opened;
+    if (order.sequence < at.sequence || (order.sequence === at.sequence && order.index < at.index)) {
+      const text = `${name} went back from ${at.sequence}.${at.index} to ${order.sequence}.${order.index}`;
+      ledger.violate({ rule: 'cursors only grow', text });
+    }
+    at = order;
+  };
+
+  const takeGroup = (record: StoredRecord): void => {
+    const id = toBase64Url(record.bytes) as GroupId;
+    const before = groups.get(id);
+    groups.set(id, record);
+    const { phase, position, head, parkedReason } = record;
+    if (phase === 'parked') {
+      ledger.violate({ rule: 'nothing is parked', text: `${name} parked ${id}: ${parkedReason}` });
+    }
+    if (before !== undefined && position < before.position) {
+      ledger.violate({ rule: 'cursors only grow', text: `${name} went back to ${position} in ${id}` });
+    }
+    if (phase !== 'member' || head === undefined || position === 0) return;
+    const truth = ledger.group(id)?.entries[position - 1];
+    if (truth === undefined || !equalBytes(truth.head, head)) {
+      ledger.violate({ rule: 'heads are equal', text: `${name} has another head at ${position} in ${id}` });
+    }
+  };
+
+  const takeEpoch = (key: Uint8Array, value: Uint8Array): void => {
+    const id = toBase64Url(key.subarray(2)) as GroupId;
+    const record = decodeCbor(value) as { context: Uint8Array; keys: Uint8Array };
+    const context = decodeGroupContext(record.context, 0)![0];
+    const { epochAuthenticator } = decodeKeySchedule(record.keys, 0)![0];
+    ledger.authenticated(id, Number(context.epoch), toHex(epochAuthenticator), name);
+  };
+
+  const takeLine = (line: HistoryLine): void => {
+    lines.push(line);
+    if (line.kind === 'message') {
+      const place = `${line.group}/${line.position}`;
+      if (shown.has(place)) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${place} twice` });
+      shown.add(place);
+    }
+    ledger.shown(name, device, line);
+  };
+
+  const take = ({ key, value }: Write): void => {
+    const table = String.fromCharCode(key[0]!);
+    if (table === TABLE.pending || table === TABLE.outbox) {
+      if (value === undefined) waiting.delete(toHex(key));
+      else waiting.add(toHex(key));
+      return;
+    }
+    if (value === undefined) {
+      if (table === TABLE.group) groups.delete(toBase64Url(key.subarray(2)) as GroupId);
+      return;
+    }
+    if (table === TABLE.device) takeCursor((decodeCbor(value) as { cursor: Cursor }).cursor);
+    else if (table === TABLE.group) takeGroup(decodeCbor(value) as StoredRecord);
+    else if (table === TABLE.epochRecord) takeEpoch(key, value);
+    else if (table === TABLE.line) takeLine(JSON.parse(fromUtf8(value) ?? '') as HistoryLine);
+  };
+
+  return {
+    get groups() {
+      return groups;
+    },
+    get lines() {
+      return lines;
+    },
+    get waiting() {
+      return waiting;
+    },
+    get sequence() {
+      return at.sequence;
+    },
+    take: (writes) => {
+      for (const write of writes) take(write);
+    },
+    reload: (rows) => {
+      groups = new Map();
+      lines = [];
+      shown = new Set();
+      waiting = new Set();
+      at = { sequence: 0, index: 0 };
+      const keys = [...rows.keys()].sort();
+      for (const key of keys) take({ key: new Uint8Array(Buffer.from(key, 'hex')), value: rows.get(key) });
+    },
+  };
+}

@@ -1,0 +1,149 @@
+import { type KnownProposal, summarizeCommit, summarizeProposal } from '../../src/mls/handshake.ts';
+import { parseIdentity } from '../../src/mls/identity.ts';
+import { foldRoster, type Roster, rosterOfGroupInfo } from '../../src/mls/roster.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
+import { equalBytes } from '../../src/wire/bytes.ts';
+import { decodeEntry, EMPTY_HEAD, type GroupEntry, isGroupEntry, nextHead } from '../../src/wire/entry.ts';
+import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
+import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
+import type { Violation } from './violation.ts';
+
+/** From its first entry on a device may read; `joins` are the epochs it got keys for, and where. */
+export interface Membership {
+  readonly from: number;
+  to?: number;
+  readonly joins: { readonly position: number; readonly epoch: number }[];
+}
+
+export interface TrueEntry {
+  readonly entry: GroupEntry;
+  readonly bytes: Uint8Array;
+  readonly head: Uint8Array;
+}
+
+/**
+ * One group as it must be: the first node that shows an entry says what it is, everybody else has to agree. Rosters come
+ * from the commits alone, without the tables of any node.
+ */
+export interface GroupTruth {
+  readonly id: GroupId;
+  readonly entries: readonly TrueEntry[];
+  readonly epoch: number;
+  readonly memberships: ReadonlyMap<DeviceId, readonly Membership[]>;
+  readonly members: ReadonlySet<DeviceId>;
+  /** Takes what somebody sees at a position. */
+  see(position: number, bytes: Uint8Array, head: Uint8Array, who: string): Violation | undefined;
+  mayRead(device: DeviceId, position: number): boolean;
+  /** Whether the device has keys for what was sent in this epoch and stands at this position. */
+  hasKeys(device: DeviceId, position: number, epoch: number): boolean;
+}
+
+export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: DeviceId): GroupTruth {
+  const entries: TrueEntry[] = [];
+  const memberships = new Map<DeviceId, Membership[]>([[creator, [{ from: 1, joins: [{ position: 1, epoch: 0 }] }]]]);
+  const messageIds = new Set<string>();
+  let roster: Roster = rosterOfGroupInfo(groupInfo) ?? [];
+  let pending: KnownProposal[] = [];
+  let epoch = 0;
+  let members = devicesOf(roster);
+
+  const place = (entry: GroupEntry): string | undefined => {
+    switch (entry.kind) {
+      case 'message':
+        if (!members.has(entry.sender)) return 'a message of somebody who is no member';
+        if (entry.epoch > epoch || entry.epoch < epoch - DEFAULT_LIMITS.pastEpochs) {
+          return `a message of epoch ${entry.epoch} in epoch ${epoch}`;
+        }
+        if (messageIds.has(`${entry.sender} ${entry.id}`)) return 'a message that was placed before';
+        messageIds.add(`${entry.sender} ${entry.id}`);
+        return undefined;
+      case 'proposal': {
+        const summary = summarizeProposal(entry.payload, nodeSha256);
+        if (summary.kind !== 'proposal') return summary.reason;
+        pending.push(summary);
+        return undefined;
+      }
+      case 'commit':
+        return placeCommit(entry);
+      default:
+        return undefined;
+    }
+  };
+  const placeCommit = (entry: Extract<GroupEntry, { kind: 'commit' | 'proposal' }>): string | undefined => {
+    if (entry.epoch !== epoch) return `a commit of epoch ${entry.epoch} in epoch ${epoch}`;
+    const commit = summarizeCommit(entry.payload, pending, nodeSha256);
+    if (commit.kind !== 'commit') return commit.reason;
+    const folded = foldRoster(roster, commit);
+    if (folded.kind !== 'folded') return folded.reason;
+    roster = folded.roster;
+    pending = [];
+    epoch += 1;
+    const before = members;
+    members = devicesOf(roster);
+    const { position } = entry;
+    for (const device of before) {
+      const open = memberships.get(device)?.at(-1);
+      if (!members.has(device) && open !== undefined) open.to = position;
+    }
+    for (const device of members) {
+      if (before.has(device)) continue;
+      const opened: Membership = { from: position, joins: [] };
+      memberships.set(device, [...(memberships.get(device) ?? []), opened]);
+    }
+    for (const { identity } of folded.added) {
+      const device = parseIdentity(identity)?.device;
+      if (device !== undefined) memberships.get(device)?.at(-1)?.joins.push({ position, epoch });
+    }
+    return undefined;
+  };
+
+  return {
+    id,
+    entries,
+    get epoch() {
+      return epoch;
+    },
+    memberships,
+    get members() {
+      return members;
+    },
+    see(position, bytes, head, who) {
+      const known = entries[position - 1];
+      if (known !== undefined) {
+        if (equalBytes(known.bytes, bytes) && equalBytes(known.head, head)) return undefined;
+        return { rule: 'heads are equal', text: `${who} has another entry ${position} in ${id}` };
+      }
+      if (position !== entries.length + 1) {
+        return { rule: 'positions are contiguous', text: `${who} shows entry ${position} after ${entries.length}` };
+      }
+      if (!equalBytes(nextHead(entries.at(-1)?.head ?? EMPTY_HEAD, bytes, nodeSha256), head)) {
+        return { rule: 'heads are equal', text: `${who} has a wrong head at ${position} in ${id}` };
+      }
+      const entry = decodeEntry(bytes);
+      if (!isGroupEntry(entry) || entry.position !== position) {
+        return { rule: 'positions are contiguous', text: `${who} shows another entry at ${position}` };
+      }
+      entries.push({ entry, bytes, head });
+      const wrong = place(entry);
+      if (wrong === undefined) return undefined;
+      const rule = entry.kind === 'commit' ? 'one commit an epoch' : 'delivered exactly once';
+      return { rule, text: `${who} placed at ${position} in ${id}: ${wrong}` };
+    },
+    mayRead: (device, position) =>
+      (memberships.get(device) ?? []).some(({ from, to }) => from <= position && position <= (to ?? position)),
+    hasKeys(device, position, of) {
+      const membership = (memberships.get(device) ?? []).findLast(({ from }) => from <= position);
+      const join = membership?.joins.findLast((candidate) => candidate.position <= position);
+      return join !== undefined && of >= join.epoch;
+    },
+  };
+}
+
+function devicesOf(roster: Roster): Set<DeviceId> {
+  return new Set(
+    roster.flatMap((leaf) => {
+      const device = leaf === null ? undefined : parseIdentity(leaf.identity)?.device;
+      return device === undefined ? [] : [device];
+    }),
+  );
+}

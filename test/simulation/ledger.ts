@@ -1,0 +1,182 @@
+import type { HistoryLine } from '../../src/client/chat-client.ts';
+import type { LogEvent } from '../../src/log/events.ts';
+import type { GroupHead } from '../../src/projections/fold/rows.ts';
+import { equalBytes, fromBase64Url, toBase64Url } from '../../src/wire/bytes.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
+import { cursorFromBlock } from '../../src/wire/cursor.ts';
+import { decodeEntry, isGroupEntry } from '../../src/wire/entry.ts';
+import type { Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { Page } from '../../src/wire/page.ts';
+import type { ProblemError } from '../../src/wire/problems.ts';
+import type { Exchange } from './client-network.ts';
+import { createGroupTruth, type GroupTruth } from './group-truth.ts';
+import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
+import type { Violation } from './violation.ts';
+
+/** Sees everything that happens and knows what must not. */
+export interface Ledger {
+  readonly groups: ReadonlyMap<GroupId, GroupTruth>;
+  group(id: GroupId): GroupTruth | undefined;
+  violate(violation: Violation): void;
+  /** The log took an event. */
+  stored(event: LogEvent, sequence: number): void;
+  /** A node can be read up to here. */
+  folded(node: ServerNode, heads: Iterable<GroupHead>): void;
+  /** A node said that it took something. */
+  answered(device: DeviceId, exchange: Exchange, body: Uint8Array): void;
+  /** A node refused something; what it shows with that has to be the caller's to see. */
+  refused(device: DeviceId, problem: ProblemError): void;
+  served(device: DeviceId, asked: Cursor, page: Page): void;
+  authenticated(group: GroupId, epoch: number, authenticator: string, who: string): void;
+  shown(who: string, device: DeviceId, line: HistoryLine): void;
+  /** The text at a position, as everybody who could read it agrees. */
+  textAt(group: GroupId, position: number): string | undefined;
+  positionOf(text: string): { readonly group: GroupId; readonly position: number } | undefined;
+}
+
+export function createLedger(violate: (violation: Violation) => void): Ledger {
+  const groups = new Map<GroupId, GroupTruth>();
+  const commits = new Map<string, number>();
+  const checked = new Map<string, number>();
+  const authenticators = new Map<string, { readonly value: string; readonly who: string }>();
+  const texts = new Map<string, string>();
+  const places = new Map<string, { readonly group: GroupId; readonly position: number }>();
+
+  const promised = (device: DeviceId, id: GroupId, position: number, key: string, head?: Uint8Array): void => {
+    const placed = groups.get(id)?.entries[position - 1];
+    if (placed === undefined || placed.entry.id !== key || placed.entry.sender !== device) {
+      violate({ rule: 'acknowledged is kept', text: `${key} was said to stand at ${position} in ${id}, and does not` });
+    } else if (head !== undefined && !equalBytes(placed.head, head)) {
+      violate({ rule: 'heads are equal', text: `the answer to ${key} names another head at ${position} in ${id}` });
+    }
+  };
+  const checkVisible = (device: DeviceId, bytes: Uint8Array): void => {
+    const entry = decodeEntry(bytes);
+    if (!isGroupEntry(entry)) return;
+    const id = toBase64Url(entry.group) as GroupId;
+    if (groups.get(id)?.mayRead(device, entry.position) === true) return;
+    violate({ rule: 'nothing outside the window', text: `${device} was shown entry ${entry.position} of ${id}` });
+  };
+
+  return {
+    groups,
+    group: (id) => groups.get(id),
+    violate,
+    stored(event, sequence) {
+      if (event.type === 'group-created') {
+        const id = toBase64Url(event.group) as GroupId;
+        if (!groups.has(id)) groups.set(id, createGroupTruth(id, event.groupInfo, event.device));
+      }
+      if (event.type !== 'commit-accepted') return;
+      const key = `${toBase64Url(event.group)}/${event.epoch}`;
+      const other = commits.get(key);
+      if (other !== undefined) {
+        violate({ rule: 'one commit an epoch', text: `the log took commits at ${other} and ${sequence} for ${key}` });
+      }
+      commits.set(key, sequence);
+    },
+    folded(node, heads) {
+      for (const head of heads) {
+        const id = toBase64Url(head.group) as GroupId;
+        const key = `${node.name}/${id}`;
+        const truth = groups.get(id);
+        for (let position = (checked.get(key) ?? 0) + 1; position <= head.position; position += 1) {
+          const found = node.readModel?.entryAt(id, position as never);
+          const wrong = found === undefined ? undefined : truth?.see(position, found.bytes, found.head, node.name);
+          if (wrong !== undefined) violate(wrong);
+          if (found === undefined) {
+            violate({ rule: 'positions are contiguous', text: `${node.name} has no entry ${position} in ${id}` });
+          }
+        }
+        checked.set(key, head.position);
+      }
+    },
+    answered(device, { operation, key, params, body }, answer) {
+      const group = params?.['group'] as GroupId | undefined;
+      if (operation === 'postMessages') {
+        const { results } = decodeCbor(answer) as { results: { id: string; position?: number }[] };
+        for (const { id, position } of results) if (position !== undefined) promised(device, group!, position, id);
+      } else if (operation === 'postCommit' || operation === 'postProposal') {
+        const { position, head } = decodeCbor(answer) as { position: number; head: Uint8Array };
+        promised(device, group!, position, key!, head);
+      } else if (operation === 'createGroup') {
+        const { position, head } = decodeCbor(answer) as { position: number; head: Uint8Array };
+        const created = (decodeCbor(body!) as { group: Uint8Array }).group;
+        promised(device, toBase64Url(created) as GroupId, position, key!, head);
+      } else if (operation === 'getGroupLog') {
+        for (const bytes of (decodeCbor(answer) as { entries: Uint8Array[] }).entries) checkVisible(device, bytes);
+      }
+    },
+    refused(device, problem) {
+      for (const text of problem.members.entries ?? []) checkVisible(device, fromBase64Url(text)!);
+    },
+    served(device, asked, page) {
+      for (const bytes of page.entries) checkVisible(device, bytes);
+      const orders = [
+        CURSOR_SEAL.open(INCARNATION, asked),
+        ...page.entries.map((_, i) => CURSOR_SEAL.open(INCARNATION, cursorFromBlock(page.cursors, i))),
+        CURSOR_SEAL.open(INCARNATION, page.cursor),
+      ];
+      orders.reduce((before, after, i) => {
+        if (before.kind !== 'order' || after.kind !== 'order') {
+          violate({ rule: 'cursors only grow', text: 'a page has a cursor that is none' });
+          return after;
+        }
+        const [a, b] = [before.order, after.order];
+        const isLast = i === orders.length - 1;
+        const grows = b.sequence > a.sequence || (b.sequence === a.sequence && b.index > a.index);
+        if (!grows && !(isLast && a.sequence === b.sequence && a.index === b.index)) {
+          violate({
+            rule: 'cursors only grow',
+            text: `a page goes from ${a.sequence}.${a.index} to ${b.sequence}.${b.index}`,
+          });
+        }
+        return after;
+      });
+    },
+    authenticated(group, epoch, value, who) {
+      const key = `${group}/${epoch}`;
+      const known = authenticators.get(key);
+      if (known === undefined) authenticators.set(key, { value, who });
+      else if (known.value !== value) {
+        const text = `${who} and ${known.who} have different secrets in epoch ${epoch} of ${group}`;
+        violate({ rule: 'epoch authenticators are equal', text });
+      }
+    },
+    shown(who, device, line) {
+      const position = line.position ?? 0;
+      const truth = groups.get(line.group)?.entries[position - 1]?.entry;
+      if (line.kind === 'warning') {
+        // whoever was taken out is told what did not get through; nobody else is refused
+        const wasTakenOut = groups
+          .get(line.group)
+          ?.memberships.get(device)
+          ?.some(({ to }) => to !== undefined);
+        if (line.text.startsWith('Not sent (') && wasTakenOut === true) return;
+        const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
+        if (isOfBefore && line.text.startsWith('A message could not be read')) return;
+        violate({ rule: 'no unexplained warning', text: `${who} at ${position} of ${line.group}: ${line.text}` });
+        return;
+      }
+      if (line.kind !== 'message') return;
+      if (truth?.kind !== 'message' || truth.sender !== line.sender.device) {
+        violate({ rule: 'delivered exactly once', text: `${who} shows a message at ${position} that is none` });
+        return;
+      }
+      const place = `${line.group}/${position}`;
+      const known = texts.get(place);
+      if (known !== undefined && known !== line.text) {
+        violate({ rule: 'delivered exactly once', text: `${who} reads something else at ${place}` });
+      }
+      texts.set(place, line.text);
+      const elsewhere = places.get(line.text);
+      if (elsewhere !== undefined && (elsewhere.group !== line.group || elsewhere.position !== position)) {
+        const text = `"${line.text}" stands at ${elsewhere.position} and at ${position} of ${line.group}`;
+        violate({ rule: 'delivered exactly once', text });
+      }
+      places.set(line.text, { group: line.group, position });
+    },
+    textAt: (group, position) => texts.get(`${group}/${position}`),
+    positionOf: (text) => places.get(text),
+  };
+}

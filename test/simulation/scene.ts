@@ -1,0 +1,85 @@
+import { type BaseImage, SIMULATED_SIGNER } from './base-image.ts';
+import { type Chance, createChance } from './chance.ts';
+import { drawWeather, FAIR_WEATHER, type FaultCounts, type Weather } from './faults.ts';
+import { createLedger, type Ledger } from './ledger.ts';
+import { createLogModel } from './log-model.ts';
+import { createTablesDisk } from './memory-tables.ts';
+import { createServerNode, type ServerNode } from './server-node.ts';
+import { createSimulatedClient, type SimulatedClient } from './simulated-client.ts';
+import { type CipherWatch, createCipherWatch } from './suite-watch.ts';
+import type { Violation } from './violation.ts';
+import { createVirtualTime, type VirtualTime } from './virtual-time.ts';
+import type { Mutations, World } from './world.ts';
+
+/** After the base image was made. */
+const HISTORY_BEGINS_MS = 10 * 60 * 1000;
+const NODES = ['north', 'south'];
+
+/** All that takes part in one history, at its beginning. */
+export interface Scene {
+  readonly world: World;
+  readonly time: VirtualTime;
+  readonly chance: Chance;
+  readonly ledger: Ledger;
+  readonly log: ReturnType<typeof createLogModel>;
+  readonly nodes: readonly ServerNode[];
+  readonly clients: readonly SimulatedClient[];
+  readonly counts: FaultCounts;
+  readonly violations: readonly Violation[];
+  /** What the weather will be once people have met. */
+  readonly forecast: Weather;
+  readonly notes: readonly string[];
+}
+
+export function createScene(
+  image: BaseImage,
+  seed: number,
+  mutations: Mutations,
+  onNote: (text: string) => void,
+): Scene {
+  const chance = createChance(seed);
+  const counts: FaultCounts = new Map();
+  const violations: Violation[] = [];
+  const notes: string[] = [];
+  const time = createVirtualTime(() => {});
+  const note = (text: string): void => {
+    const line = `${(time.now() / 1000).toFixed(3).padStart(9)} ${text}`;
+    notes.push(line);
+    onNote(line);
+  };
+  const world: World = {
+    time,
+    chance: chance.fork(),
+    epochMs: image.epochMs + HISTORY_BEGINS_MS,
+    weather: FAIR_WEATHER,
+    counts,
+    mutations,
+    note,
+    fault(kind, about) {
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+      note(`  ! ${kind}${about === undefined ? '' : ` (${about})`}`);
+    },
+    violate(violation) {
+      violations.push(violation);
+      note(`  VIOLATION ${violation.rule}: ${violation.text}`);
+    },
+  };
+  const ledger = createLedger(world.violate);
+  const log = createLogModel(world, image.events, (event, sequence) => {
+    note(`  log ${sequence} ${event.type}${'epoch' in event ? ` of epoch ${event.epoch}` : ''}`);
+    ledger.stored(event, sequence);
+  });
+  const watch: CipherWatch = createCipherWatch(image.suite);
+  const nodes = NODES.map((name) =>
+    createServerNode(world, log, {
+      name,
+      disk: createTablesDisk(image.tables),
+      suite: watch.suite,
+      signer: SIMULATED_SIGNER,
+      onFolded: ledger.folded,
+    }),
+  );
+  const people = image.personas.slice(0, 2 + chance.below(image.personas.length - 1));
+  const clients = people.map((persona) => createSimulatedClient(world, persona, { nodes, watch, ledger }));
+  return { world, time, chance, ledger, log, nodes, clients, counts, violations, forecast: drawWeather(chance), notes };
+}

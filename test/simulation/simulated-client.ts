@@ -1,0 +1,239 @@
+import type { ChatClient } from '../../src/client/chat-client.ts';
+import { loadIdentity } from '../../src/client/runner/identity.ts';
+import { openLocalClient } from '../../src/client/runner/local-client.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
+import type { AccountId, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
+import { type ClientDisk, createClientDisk } from './client-disk.ts';
+import { type Caller, type ClientNetwork, createCaller, type Exchange } from './client-network.ts';
+import { type ClientView, createClientView } from './client-view.ts';
+import type { Ledger } from './ledger.ts';
+import type { ServerNode } from './server-node.ts';
+import { createSimulatedApi } from './simulated-api.ts';
+import type { CipherWatch } from './suite-watch.ts';
+import { createClock, type World } from './world.ts';
+
+/** Who a client is, and what is on its disk when a history begins. */
+export interface Persona {
+  readonly name: string;
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  readonly rows: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Something a person asked of the program. */
+export interface Deed {
+  readonly text: string;
+  /** `lost`: the program died before it said anything. */
+  state: 'running' | 'done' | 'failed' | 'lost';
+  outcome?: unknown;
+}
+
+export interface TypedText {
+  readonly text: string;
+  readonly group: GroupId;
+  readonly deed: Deed;
+}
+
+/** One person at one machine: the program on it comes and goes, its disk stays. */
+export interface SimulatedClient {
+  readonly persona: Persona;
+  readonly disk: ClientDisk;
+  readonly network: ClientNetwork;
+  readonly view: ClientView;
+  readonly typed: readonly TypedText[];
+  readonly deeds: readonly Deed[];
+  /** Absent while the program is not there, or still starts. */
+  readonly chat: ChatClient | undefined;
+  /** The program said that it cannot go on. */
+  readonly hasFailed: boolean;
+  start(): void;
+  kill(): void;
+  /** Closes the program as a person does. */
+  quit(): Promise<void>;
+  do(text: string, ask: (chat: ChatClient) => Promise<unknown>): Deed | undefined;
+  type(group: GroupId, text: string): void;
+}
+
+export function createSimulatedClient(
+  world: World,
+  persona: Persona,
+  parts: {
+    readonly nodes: readonly ServerNode[];
+    readonly watch: CipherWatch;
+    readonly ledger: Ledger;
+  },
+): SimulatedClient {
+  const { nodes, watch, ledger } = parts;
+  const { name, device } = persona;
+  const chance = world.chance.fork();
+  const view = createClientView(name, device, ledger);
+  view.reload(persona.rows);
+  const disk = createClientDisk(world, persona.rows, view.take);
+  const deeds: Deed[] = [];
+  const typed: TypedText[] = [];
+  const network: ClientNetwork = {
+    device,
+    clock: createClock(world),
+    node: chance.pick(nodes),
+    isCutOff: false,
+    slowUntil: 0,
+    onStreams: new Set(),
+    breakStreams() {
+      for (const breakOff of [...network.onStreams]) breakOff();
+    },
+  };
+  interface Life {
+    readonly store: ReturnType<ClientDisk['open']>;
+    readonly caller: Caller;
+    chat?: ChatClient;
+    hasFailed: boolean;
+    isOver: boolean;
+  }
+  let life: Life | undefined;
+
+  const end = (over: Life): void => {
+    over.isOver = true;
+    if (life === over) life = undefined;
+    over.store.die();
+    over.caller.die();
+    for (const deed of deeds) if (deed.state === 'running') deed.state = 'lost';
+    world.note(`${name} is gone`);
+    // what is left of it in this process ends; nothing of it reaches the disk or the network
+    over.chat?.close().catch(() => undefined);
+  };
+  const watched = (caller: Caller): Caller => ({
+    ...caller,
+    exchange: async (exchange) => {
+      if (exchange.operation === 'postMessages') checkCiphertexts(exchange);
+      try {
+        return await caller.exchange(exchange);
+      } catch (error) {
+        if (error instanceof ProblemError) ledger.refused(device, error);
+        throw error;
+      }
+    },
+    async *stream(cursor, signal) {
+      let asked = cursor;
+      for await (const item of caller.stream(cursor, signal)) {
+        if (item.type === 'page') {
+          ledger.served(device, asked, item);
+          asked = item.cursor;
+        }
+        yield item;
+      }
+    },
+  });
+  const checkCiphertexts = ({ body }: Exchange): void => {
+    for (const message of messagesIn(body!)) {
+      const verdict = watch.left(message);
+      if (verdict === 'generation-reused') {
+        ledger.violate({ rule: 'no generation twice', text: `${name} sent two ciphertexts under one key` });
+      }
+    }
+  };
+
+  const client: SimulatedClient = {
+    persona,
+    disk,
+    network,
+    view,
+    typed,
+    deeds,
+    get chat() {
+      return life?.chat;
+    },
+    get hasFailed() {
+      return life?.hasFailed === true;
+    },
+    start() {
+      if (life !== undefined) return;
+      const caller = createCaller(world, network, nodes, (exchange, body) => ledger.answered(device, exchange, body));
+      const own: Life = {
+        caller,
+        store: disk.open(() => end(own)),
+        hasFailed: false,
+        isOver: false,
+      };
+      life = own;
+      world.note(`${name} starts`);
+      open(own).catch((error: unknown) => {
+        if (own.isOver) return;
+        own.hasFailed = true;
+        world.note(`${name} cannot start: ${String(error)}`);
+      });
+    },
+    kill() {
+      if (life !== undefined) end(life);
+    },
+    async quit() {
+      const closing = life;
+      if (closing?.chat === undefined) return;
+      await closing.chat.close().catch(() => undefined);
+      if (!closing.isOver) end(closing);
+    },
+    do(text, ask) {
+      const chat = life?.chat;
+      if (chat === undefined) return undefined;
+      const deed: Deed = { text: `${name} ${text}`, state: 'running' };
+      deeds.push(deed);
+      world.note(deed.text);
+      ask(chat).then(
+        (outcome) => settle(deed, 'done', outcome),
+        (error: unknown) => settle(deed, 'failed', error),
+      );
+      return deed;
+    },
+    type(group, text) {
+      const deed = client.do(`types "${text}"`, (chat) => chat.send(group, text));
+      if (deed !== undefined) typed.push({ text, group, deed });
+    },
+  };
+
+  const settle = (deed: Deed, state: 'done' | 'failed', outcome: unknown): void => {
+    if (deed.state !== 'running') return;
+    deed.state = state;
+    deed.outcome = outcome;
+    world.note(`${deed.text}: ${outcome instanceof Error ? outcome.message : JSON.stringify(outcome)}`);
+  };
+
+  const open = async (own: Life): Promise<void> => {
+    const { store } = own;
+    const identity = await loadIdentity(store);
+    if (identity === undefined) throw new Error('a client without an identity');
+    const chat = await openLocalClient({
+      store,
+      api: createSimulatedApi(watched(own.caller)),
+      identity,
+      server: 'simulated',
+      suite: watch.suite,
+      sha256: nodeSha256,
+      now: network.clock.now,
+      monotonicMs: () => world.time.now(),
+      random: chance.next,
+      randomBytes: chance.bytes,
+    });
+    if (own.isOver) {
+      chat.close().catch(() => undefined);
+      return;
+    }
+    own.chat = chat;
+    chat.subscribe((event) => {
+      if (event.type !== 'connection') return;
+      const { connection } = event;
+      if (connection.state === 'offline' && connection.reason.startsWith('stopped: ')) {
+        own.hasFailed = true;
+        world.note(`${name} ${connection.reason}`);
+        if (!disk.isFull && !own.isOver) {
+          ledger.violate({ rule: 'no internal failure', text: `${name} ${connection.reason}` });
+        }
+      }
+    });
+  };
+  return client;
+}
+
+function messagesIn(body: Uint8Array): Uint8Array[] {
+  return (decodeCbor(body) as { messages: { message: Uint8Array }[] }).messages.map(({ message }) => message);
+}

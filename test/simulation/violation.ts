@@ -1,0 +1,24 @@
+/** What must never be seen, by name. */
+export type Rule =
+  | 'one commit an epoch'
+  | 'positions are contiguous'
+  | 'heads are equal'
+  | 'acknowledged is kept'
+  | 'delivered exactly once'
+  | 'epoch authenticators are equal'
+  | 'no generation twice'
+  | 'cursors only grow'
+  | 'nothing outside the window'
+  | 'nothing is parked'
+  | 'no unexplained warning'
+  | 'no internal failure'
+  | 'all comes to rest'
+  | 'intentions are answered'
+  | 'outboxes empty'
+  | 'texts in order';
+
+/** One breach of one rule, in words. */
+export interface Violation {
+  readonly rule: Rule;
+  readonly text: string;
+}

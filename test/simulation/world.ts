@@ -1,0 +1,53 @@
+import type { DeviceId } from '../../src/wire/ids.ts';
+import type { Chance } from './chance.ts';
+import type { FaultCounts, FaultKind, Weather } from './faults.ts';
+import type { Violation } from './violation.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+/** Rules that can be broken on purpose, to see that the checks notice. */
+export interface Mutations {
+  /** The log takes every append, whatever it expects. */
+  readonly logWithoutCompare?: boolean;
+  /** A message that was lost on its way is answered all the same. */
+  readonly answersWhatWasLost?: boolean;
+  /** A server leaves out one entry of a page. */
+  readonly skipsEntries?: boolean;
+  /** A server answers everybody as if this device had asked. */
+  readonly answersAs?: DeviceId;
+  /** A server gives cursors that lead back. */
+  readonly cursorsGoBack?: boolean;
+  /** A client does not store how far its ratchets are. */
+  readonly ratchetsNotStored?: boolean;
+  /** A client's store says that something is durable, and it is not. */
+  readonly durableLies?: boolean;
+}
+
+/** What all parts of one history share. */
+export interface World {
+  readonly time: VirtualTime;
+  readonly chance: Chance;
+  /** Milliseconds since 1970 at virtual time 0. */
+  readonly epochMs: number;
+  weather: Weather;
+  readonly counts: FaultCounts;
+  readonly mutations: Mutations;
+  /** Keeps the account of a history, for whoever wants to read it. */
+  note(text: string): void;
+  fault(kind: FaultKind, about?: string): void;
+  /** The history has shown something that must not be. */
+  violate(violation: Violation): void;
+}
+
+/** The wall clock of somebody whose clock may be wrong. */
+export interface Clock {
+  skewMs: number;
+  now(): number;
+}
+
+export function createClock(world: World, skewMs = 0): Clock {
+  const clock: Clock = {
+    skewMs,
+    now: () => world.epochMs + Math.floor(world.time.now()) + clock.skewMs,
+  };
+  return clock;
+}
