@@ -2,7 +2,7 @@ import * as library from 'ts-mls';
 import { MlsError } from './errors.ts';
 
 /** The revision of `patches/ts-mls+1.6.4.patch` that this code is written for. */
-const PATCH_REVISION = 2;
+const PATCH_REVISION = 3;
 
 /**
  * Whether the installed ts-mls carries our patch. The patch is applied as a whole or not at all, so the marker that

@@ -23,7 +23,7 @@ import { unwrap } from '../../src/mls/session/state.ts';
 import { BASE_SUITE } from '../../src/mls/suite.ts';
 import { createNodeSuite } from '../../src/mls/suite-node.ts';
 import { toHex, toUtf8 } from '../../src/wire/bytes.ts';
-import { DAY, groupOf, NOW, person, trusting } from './support/people.ts';
+import { DAY, groupOf, NOW, packageOf, person, trusting } from './support/people.ts';
 
 const suite = createNodeSuite();
 
@@ -95,4 +95,24 @@ test('patch 8: whether a package is still valid is judged by the time that is ha
     });
     expect(committed.welcome).toBeDefined();
   }
+});
+
+test('patch 9: two badly signed packages in one commit are one refusal, and nothing is left that nobody hears of', async () => {
+  const { states } = await groupOf(suite, ['alice', 'bob']);
+  const extraProposals: Proposal[] = [];
+  for (const name of ['carol', 'dave']) {
+    const decoded = decodeMessage((await packageOf(suite, await person(suite, name))).bytes);
+    if ('malformed' in decoded || decoded.message.wireformat !== 'mls_key_package') throw new Error('no package');
+    const keyPackage = { ...decoded.message.keyPackage, signature: new Uint8Array(64) };
+    extraProposals.push({ proposalType: 'add', add: { keyPackage } });
+  }
+  const unheard: unknown[] = [];
+  const hear = (error: unknown): void => void unheard.push(error);
+  process.on('unhandledRejection', hear);
+  const state = unwrap(states[0]!);
+  const context = { state, cipherSuite: suite, pskIndex: makePskIndex(state, {}) };
+  await expect(createCommit(context, { extraProposals })).rejects.toThrow();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', hear);
+  expect(unheard).toEqual([]);
 });

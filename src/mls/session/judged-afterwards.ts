@@ -9,8 +9,8 @@ export interface JudgedAfterwards {
 }
 
 /**
- * The library judges the new leaves of a commit side by side. Where it refuses two of them, nobody hears of the second refusal, and
- * that ends the process: a commit that brings two strangers at once is enough. So it is let through, and refused as a whole here.
+ * The library stops at the first leaf of a commit that its judge refuses. Here the judge hears of all of them, so that every account that is
+ * not known yet can be fetched at once; the commit is refused as a whole afterwards.
  */
 export function judgedAfterwards(state: ClientState): JudgedAfterwards {
   const { clientConfig } = state;
