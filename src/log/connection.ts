@@ -185,8 +185,12 @@ async function watchStatus(nats: NatsConnection, change: (next: ConnectionState)
   await ended;
 }
 
-/** The library lets a request run into its timeout when the connection breaks; nobody has to wait that long. */
-function untilDisconnected(request: Promise<Msg>, connection: LogConnection): Promise<Msg> {
+/**
+ * The answer to a request. The library lets one run into its timeout when the connection breaks; nobody has to wait that long.
+ *
+ * @throws LogError `unavailable`, `closed`
+ */
+export function untilDisconnected(request: Promise<Msg>, connection: LogConnection): Promise<Msg> {
   return new Promise((resolve, reject) => {
     const look = (state: ConnectionState): void => {
       if (state === 'closed') reject(new LogError('closed', 'the connection to the log is closed'));

@@ -31,6 +31,16 @@ const deviceOfAccount = record({ account: isText, device: isText });
 const sentMessage: Check = (value) =>
   Array.isArray(value) && value.length === 3 && isText(value[0]) && isNumber(value[1]) && isBytes(value[2]);
 
+const removedMessage: Check = (value) =>
+  Array.isArray(value) &&
+  value.length === 4 &&
+  isText(value[0]) &&
+  isNumber(value[1]) &&
+  value[2] === null &&
+  isBytes(value[3]);
+const batchOf = (message: Check): Check =>
+  record({ group: isBytes, account: isText, device: isText, time: isNumber, messages: listOf(message) });
+
 /** Every (type, version) that may stand in a log, with what it has to hold. Further members are let through. */
 const SHAPES: Readonly<Record<LogEventType, Readonly<Record<number, Check>>>> = {
   'account-registered': {
@@ -89,13 +99,12 @@ const SHAPES: Readonly<Record<LogEventType, Readonly<Record<number, Check>>>> = 
     }),
   },
   'messages-sent': {
-    1: record({
-      ...base,
-      batches: listOf(
-        record({ group: isBytes, account: isText, device: isText, time: isNumber, messages: listOf(sentMessage) }),
-      ),
-    }),
+    1: record({ ...base, batches: listOf(batchOf(sentMessage)) }),
   },
+  'messages-compacted': {
+    1: record({ ...base, batches: listOf(batchOf((value) => sentMessage(value) || removedMessage(value))) }),
+  },
+  'group-compacted': { 1: record({ ...base, group: isBytes, logStart: isNumber, head: isBytes }) },
   'log-started': { 1: record({ ...base, incarnation: isText, domain: isText, pastEpochs: optional(isNumber) }) },
 };
 

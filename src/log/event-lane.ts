@@ -6,15 +6,18 @@ import { type Lane, laneSubject, nameLane, subjectLane } from './subjects.ts';
 export function isOnItsLane(event: LogEvent, subject: string): boolean {
   const lane = subjectLane(subject);
   if (lane === undefined) return false;
-  if (event.type === 'messages-sent') return lane.kind === 'application';
-  if (event.type === 'proposal-received' || event.type === 'commit-reported') {
+  if (event.type === 'messages-sent' || event.type === 'messages-compacted') return lane.kind === 'application';
+  if (event.type === 'proposal-received' || event.type === 'commit-reported' || event.type === 'group-compacted') {
     return lane.kind === 'group-proposal' && equalBytes(lane.group, event.group);
   }
   return subject === laneSubject(comparedLaneOf(event));
 }
 
 function comparedLaneOf(
-  event: Exclude<LogEvent, { type: 'messages-sent' | 'proposal-received' | 'commit-reported' }>,
+  event: Exclude<
+    LogEvent,
+    { type: 'messages-sent' | 'messages-compacted' | 'proposal-received' | 'commit-reported' | 'group-compacted' }
+  >,
 ): Lane {
   switch (event.type) {
     case 'account-registered':

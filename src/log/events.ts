@@ -151,6 +151,33 @@ export interface MessagesSent extends EventBase {
   readonly batches: readonly MessageBatch[];
 }
 
+/** `[id, epoch, null, SHA-256 of its entry]`: its ciphertext is gone, its place and its link of the chain stay. */
+export type RemovedMessage = readonly [id: ClientId, epoch: number, message: null, entry: Uint8Array];
+
+export interface CompactedBatch extends Omit<MessageBatch, 'messages'> {
+  readonly messages: readonly (SentMessage | RemovedMessage)[];
+}
+
+/**
+ * Stands where a {@link MessagesSent} of the same id stood, in a log whose ciphertexts before some groups' `logStart` were
+ * removed: folds to the same positions, ids and heads.
+ */
+export interface MessagesCompacted extends EventBase {
+  readonly type: 'messages-compacted';
+  readonly batches: readonly CompactedBatch[];
+}
+
+/**
+ * Lane: the group's proposal lane, not compared. Entries before position `logStart` are no longer served; `head` is the
+ * group's head after the last of them. The fold takes it only where that is so.
+ */
+export interface GroupCompacted extends EventBase {
+  readonly type: 'group-compacted';
+  readonly group: Uint8Array;
+  readonly logStart: number;
+  readonly head: Uint8Array;
+}
+
 /** First event of every incarnation of the log. Lane: the log's own. */
 export interface LogStarted extends EventBase {
   readonly type: 'log-started';
@@ -175,6 +202,8 @@ export type LogEvent =
   | OpaqueCommitAccepted
   | CommitReported
   | MessagesSent
+  | MessagesCompacted
+  | GroupCompacted
   | LogStarted;
 
 export type LogEventType = LogEvent['type'];

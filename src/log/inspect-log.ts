@@ -1,3 +1,4 @@
+import { appendCompactions, type GroupCut } from './append-compactions.ts';
 import { openConnection } from './connection.ts';
 import { LogError } from './errors.ts';
 import { type Incarnation, readIncarnation } from './incarnation.ts';
@@ -46,7 +47,7 @@ export interface LogReport {
   };
 }
 
-/** A log that is looked at and never written to. */
+/** A log that is looked at; nothing is written to it but what says that entries of a group are no longer served. */
 export interface LogInspection extends AsyncDisposable {
   /** @throws LogError `unavailable`, `rejected`, `invalid-event`, `log-unsafe`. */
   report(): Promise<LogReport>;
@@ -54,6 +55,8 @@ export interface LogInspection extends AsyncDisposable {
   read(options?: ReaderOptions): Promise<LogReader>;
   /** See `readRawEvents`. */
   events(range: RawRange): AsyncIterable<readonly RawEvent[]>;
+  /** Appends a `group-compacted` for each. Settles with the sequence of the last. @throws LogError as `appendEvent` does */
+  compactGroups(cuts: readonly GroupCut[]): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -64,7 +67,7 @@ interface AccountInfo {
 
 /**
  * Opens a log for reading. Of a stopped server the `nats-server` is started for as long as this is open; nothing is made
- * that was not there, and nothing is appended.
+ * that was not there.
  *
  * @throws LogError `locked` when a stopped server's folder is in use after all, `server-failed`, `unavailable`, `aborted`.
  */
@@ -114,6 +117,7 @@ export async function openInspection(place: InspectPlace, signal?: AbortSignal):
       },
       read: (options = {}) => openReader(connection, options),
       events: (range) => readRawEvents(connection, range),
+      compactGroups: (cuts) => appendCompactions(connection, cuts, signal),
       close: closeAll,
       [Symbol.asyncDispose]: closeAll,
     };

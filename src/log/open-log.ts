@@ -1,6 +1,7 @@
 import { DEFAULT_LIMITS } from '../wire/limits.ts';
 import { type AppendRequest, type AppendResult, appendEvent } from './append.ts';
 import { appendDecided, type DecidedResult, type DecideOptions } from './append-decided.ts';
+import { type BlobStore, type BlobStoreOptions, openBlobStore } from './blobs.ts';
 import { type ConnectionState, type LogConnection, openConnection } from './connection.ts';
 import { LogError } from './errors.ts';
 import type { MessageBatch } from './events.ts';
@@ -79,6 +80,8 @@ export interface Log extends AsyncDisposable {
   submitMessages(batch: MessageBatch): Promise<SubmittedBatch>;
   /** See `openReader`. Any number of readers may be open; each node needs one. */
   read(options?: ReaderOptions): Promise<LogReader>;
+  /** What is stored beside the log. See `openBlobStore`. */
+  openBlobs(options: BlobStoreOptions): Promise<BlobStore>;
   /** Asks the log. @throws LogError `unavailable`, `log-missing`. */
   describe(): Promise<LogDescription>;
   /**
@@ -221,6 +224,10 @@ function createLog(
     },
     submitMessages: (batch) => groupCommit.submit(batch),
     read: (readerOptions = {}) => openReader(connection, readerOptions),
+    async openBlobs(blobOptions) {
+      open();
+      return await openBlobStore(connection, blobOptions);
+    },
     async describe() {
       const { lastSequence, replicas } = await readStreamState(connection);
       const durability = durabilityOf(server);

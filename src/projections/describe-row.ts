@@ -25,6 +25,7 @@ export function describeKey(key: Uint8Array, groupName: GroupNames): string {
     case TABLE.head:
     case TABLE.pendingProposals:
     case TABLE.unusedWelcomes:
+    case TABLE.logStart:
       return `${table} of group ${groupName(numberOfKey(key))}`;
     case TABLE.groupInfo:
     case TABLE.epochStart:

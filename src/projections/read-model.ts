@@ -5,7 +5,7 @@
 import type { GroupRoles } from '../mls/roles.ts';
 import type { AccountChain, SignedStatement } from '../wire/account-chain.ts';
 import type { AccountId, Cursor, DeviceId, GroupId, Position } from '../wire/ids.ts';
-import type { Head } from '../wire/page.ts';
+import type { Gap, Head } from '../wire/page.ts';
 import type { ProblemCode } from '../wire/problems.ts';
 import type { KeyPackageStock } from '../wire/schemas/key-packages.ts';
 
@@ -46,6 +46,10 @@ export interface GroupView {
   readonly epoch: number;
   readonly position: Position;
   readonly head: Uint8Array;
+  /** First position that is kept: 1 as long as nothing was compacted. */
+  readonly logStart: Position;
+  /** The epoch that the entry at `logStart` is of; absent while all entries are kept. */
+  readonly firstEpoch?: number;
   /** Of an opaque group: as its last GroupInfo states them, on trust. */
   readonly roles: GroupRoles;
   /** Whether its handshakes are private: the server knows what its members declare, and checks nothing of it. */
@@ -104,6 +108,8 @@ export interface FramedPage {
   readonly cursor: Cursor;
   readonly upToDate: boolean;
   readonly heads: readonly Head[];
+  /** What the device should see after the cursor, and is not kept any more; absent when there is nothing. */
+  readonly gaps?: readonly Gap[];
 }
 
 export type SyncResult =
@@ -117,7 +123,11 @@ export type GroupLogResult =
       readonly position: Position;
       readonly upToDate: boolean;
       readonly head: Uint8Array;
+      /** First position that is kept. */
+      readonly logStart: Position;
     }
+  /** What comes after the position is not kept any more. `head`: the one after the last entry before `logStart`. */
+  | { readonly kind: 'expired'; readonly logStart: Position; readonly firstEpoch: number; readonly head: Uint8Array }
   /** The device has never been a member. */
   | { readonly kind: 'not-visible' };
 
@@ -139,6 +149,8 @@ export interface ReadModel {
   device(id: DeviceId): DeviceView | undefined;
   /** Whether the device belonged to an account and was revoked. */
   isRevoked(id: DeviceId): boolean;
+  /** The account of a device, revoked or not. */
+  ownerOf(id: DeviceId): AccountId | undefined;
   /** Sequence of the last event on a name's lane, 0 when it has none; `taken` says whether somebody holds it now. */
   nameLane(kind: 'user' | 'group', name: string): { readonly sequence: number; readonly taken: boolean };
 
@@ -175,7 +187,7 @@ export interface ReadModel {
     sequence: number,
     index: number,
   ): { readonly first: Position; readonly head: Uint8Array; readonly epoch: number } | undefined;
-  /** The stored entry and the head after it. */
+  /** The stored entry and the head after it; `undefined` where none is, or none is kept. */
   entryAt(group: GroupId, position: Position): { readonly bytes: Uint8Array; readonly head: Uint8Array } | undefined;
   /** Entries from the first one of `epoch` on, for an `epoch-conflict` answer; not checked for visibility. */
   entriesFromEpoch(

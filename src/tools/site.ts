@@ -6,6 +6,7 @@ import { acquireFolderLock, type FolderLock } from '../log/folder-lock.ts';
 import { type LogInspection, openInspection } from '../log/inspect-log.ts';
 import { findNatsServer, searchPlaces } from '../log/nats-server/find.ts';
 import type { NatsServerBinary } from '../log/nats-server/version.ts';
+import { finishSwap } from '../log/swap-store.ts';
 import { type OpenedTables, openTablesFile } from '../projections/store/tables-file.ts';
 import { ToolError } from './tool-error.ts';
 
@@ -53,6 +54,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     throw new ToolError('no-data', `${dataFolder} is not there: name the server's data folder with --data`);
   }
   const lock = await lockIfFree(dataFolder, signal);
+  if (lock !== undefined) await finishSwap(dataFolder);
   const opened: (() => Promise<void>)[] = lock === undefined ? [] : [lock.close];
   const tablesFolder = join(dataFolder, 'tables');
   const workFolder = once(async () => {

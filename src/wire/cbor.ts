@@ -28,9 +28,15 @@ export function decodeCborShared(bytes: Uint8Array): unknown {
   return plain === NOT_PLAIN ? decodeStrictly(bytes) : plain;
 }
 
-function decodeStrictly(bytes: Uint8Array): unknown {
+/** As {@link decodeCbor}, but maps come as `Map`, so that their keys may be numbers: for formats of others. @throws SyntaxError */
+export function decodeCborMaps(bytes: Uint8Array): unknown {
+  return decodeStrictly(bytes, true);
+}
+
+function decodeStrictly(bytes: Uint8Array, useMaps = false): unknown {
   try {
     return decode(bytes, {
+      useMaps,
       allowIndefinite: false,
       allowUndefined: false,
       allowNaN: false,

@@ -18,6 +18,8 @@ export interface SignedRequest {
   readonly query: string;
   /** Value of `Content-Digest`; present exactly when there is a body. */
   readonly contentDigest?: string;
+  /** Value of `Idempotency-Key`, where there is one: under another key the same request would be another one. */
+  readonly idempotencyKey?: string;
 }
 
 export interface SignatureParameters {
@@ -31,23 +33,24 @@ export interface SignatureParameters {
 
 const COVERED = '"@method" "@authority" "@path" "@query"';
 const INPUT =
-  /^sig1=(\("@method" "@authority" "@path" "@query"( "content-digest")?\);created=(\d{1,12});nonce="([A-Za-z0-9_-]{16,64})";keyid="([A-Za-z0-9_.-]{16,512})";alg="(ed25519|hmac-sha256)";tag="mlsd")$/;
+  /^sig1=(\("@method" "@authority" "@path" "@query"( "content-digest")?( "idempotency-key")?\);created=(\d{1,12});nonce="([A-Za-z0-9_-]{16,64})";keyid="([A-Za-z0-9_.-]{16,512})";alg="(ed25519|hmac-sha256)";tag="mlsd")$/;
 const SIGNATURES: Readonly<Record<SignatureAlgorithm, RegExp>> = {
   ed25519: /^sig1=:([A-Za-z0-9+/]{86}==):$/,
   'hmac-sha256': /^sig1=:([A-Za-z0-9+/]{43}=):$/,
 };
 
 /** The value of `@signature-params`, and after `sig1=` that of the `Signature-Input` header. */
-export function signatureParams(parameters: SignatureParameters, hasBody: boolean): string {
+export function signatureParams(parameters: SignatureParameters, hasBody: boolean, hasKey = false): string {
   const { created, nonce, keyid, alg } = parameters;
-  const covered = hasBody ? `${COVERED} "content-digest"` : COVERED;
+  const covered = `${COVERED}${hasBody ? ' "content-digest"' : ''}${hasKey ? ' "idempotency-key"' : ''}`;
   return `(${covered});created=${created};nonce="${nonce}";keyid="${keyid}";alg="${alg}";tag="${SIGNATURE_TAG}"`;
 }
 
 /** What is signed, in UTF-8 (RFC 9421 §2.5). */
 export function signatureBaseText(request: SignedRequest, params: string): string {
   const digest = request.contentDigest === undefined ? '' : `"content-digest": ${request.contentDigest}\n`;
-  return `"@method": ${request.method}\n"@authority": ${request.authority}\n"@path": ${request.path}\n"@query": ${request.query}\n${digest}"@signature-params": ${params}`;
+  const key = request.idempotencyKey === undefined ? '' : `"idempotency-key": ${request.idempotencyKey}\n`;
+  return `"@method": ${request.method}\n"@authority": ${request.authority}\n"@path": ${request.path}\n"@query": ${request.query}\n${digest}${key}"@signature-params": ${params}`;
 }
 
 /** The bytes that are signed (RFC 9421 §2.5). */
@@ -60,6 +63,7 @@ export interface ParsedSignature {
   /** As received, for the signature base. */
   readonly params: string;
   readonly coversBody: boolean;
+  readonly coversKey: boolean;
   /** 64 bytes of Ed25519, or 32 of HMAC-SHA256. */
   readonly signature: Uint8Array;
 }
@@ -68,13 +72,14 @@ export interface ParsedSignature {
 export function parseSignature(signatureInput: string, signature: string): ParsedSignature | undefined {
   const input = INPUT.exec(signatureInput);
   if (input === null) return undefined;
-  const alg = input[6] as SignatureAlgorithm;
+  const alg = input[7] as SignatureAlgorithm;
   const bytes = fromBase64(SIGNATURES[alg].exec(signature)?.[1] ?? '');
   if (bytes === undefined || bytes.length === 0) return undefined;
   return {
-    parameters: { created: Number(input[3]), nonce: input[4]!, keyid: input[5]!, alg },
+    parameters: { created: Number(input[4]), nonce: input[5]!, keyid: input[6]!, alg },
     params: input[1]!,
     coversBody: input[2] !== undefined,
+    coversKey: input[3] !== undefined,
     signature: bytes,
   };
 }
@@ -90,7 +95,7 @@ export async function signRequest(
   parameters: SignatureParameters,
   sign: (base: Uint8Array) => Uint8Array | Promise<Uint8Array>,
 ): Promise<Record<string, string>> {
-  const params = signatureParams(parameters, request.contentDigest !== undefined);
+  const params = signatureParams(parameters, request.contentDigest !== undefined, request.idempotencyKey !== undefined);
   const signature = await sign(signatureBase(request, params));
   return {
     'signature-input': `sig1=${params}`,

@@ -30,6 +30,15 @@ export interface Limits {
   /** Ed25519 signatures of one network address that may turn out wrong, a second and at once; after that none is checked. */
   readonly failuresPerSecond: number;
   readonly failuresBurst: number;
+  /** An encrypted attachment, as it is stored. */
+  readonly attachmentMaxBytes: number;
+  /** What one device may have stored at a time, by number and by bytes. */
+  readonly attachmentsPerDevice: number;
+  readonly attachmentBytesPerDevice: number;
+  /** How long an attachment is kept. */
+  readonly attachmentRetentionMs: number;
+  /** Attachments that one device may store or fetch. */
+  readonly attachmentsPerMinute: number;
 }
 
 const MIB = 1024 * 1024;
@@ -59,4 +68,9 @@ export const DEFAULT_LIMITS: Limits = {
   registrationsPerMinute: 600,
   failuresPerSecond: 20,
   failuresBurst: 200,
+  attachmentMaxBytes: 8 * MIB,
+  attachmentsPerDevice: 1000,
+  attachmentBytesPerDevice: 256 * MIB,
+  attachmentRetentionMs: 30 * DAY_MS,
+  attachmentsPerMinute: 60,
 };

@@ -11,6 +11,18 @@ export interface Head {
   readonly hash: Uint8Array;
 }
 
+/**
+ * Entries that the reader should see next, and that the server does not keep any more: from position `from` up to and including
+ * `to`. Where the reader may go on behind them: `head` is the head after `to`, `epoch` the one the next entry is of, `time` when
+ * that was taken (milliseconds since 1970).
+ */
+export interface Gap {
+  readonly group: Uint8Array;
+  readonly from: Position;
+  readonly to: Position;
+  readonly next?: { readonly head: Uint8Array; readonly epoch: number; readonly time: number };
+}
+
 /** Entries as bytes (see {@link decodeEntry}), so that a reader can check the hash chain over just what it was served. */
 export interface Page {
   readonly entries: readonly Uint8Array[];
@@ -22,6 +34,8 @@ export interface Page {
   readonly upToDate: boolean;
   /** For each group with entries in this page: the head after its last one. */
   readonly heads: readonly Head[];
+  /** Read before the entries of this page: its groups' entries go on behind them. Absent when nothing is missing. */
+  readonly gaps?: readonly Gap[];
 }
 
 /** Items of a live stream (`application/cbor-seq`, or SSE with `type` as the event's name). */
@@ -34,8 +48,11 @@ export type StreamItem =
 
 /** Wider than any cursor of today, and harmless wherever a cursor is put. */
 const CURSOR_FORM = /^[A-Za-z0-9_-]{1,128}$/;
-const PAGE_HEAD = Uint8Array.of(0xa5);
-const STREAM_PAGE_HEAD = concatBytes(Uint8Array.of(0xa6), encodeCbor('type'), encodeCbor('page'));
+const MAP = 0xa0;
+const MEMBERS = 5;
+const TYPE_PAGE = concatBytes(encodeCbor('type'), encodeCbor('page'));
+const NOTHING = new Uint8Array(0);
+const KEY_GAPS = encodeCbor('gaps');
 const KEY_HEADS = encodeCbor('heads');
 const KEY_CURSOR = encodeCbor('cursor');
 const KEY_CURSORS = encodeCbor('cursors');
@@ -48,9 +65,12 @@ export function encodePageParts(
   framed: readonly Uint8Array[],
   asStreamItem = false,
 ): Uint8Array[] {
+  const { gaps } = page;
   return [
     concatBytes(
-      asStreamItem ? STREAM_PAGE_HEAD : PAGE_HEAD,
+      Uint8Array.of(MAP + MEMBERS + (gaps === undefined ? 0 : 1) + (asStreamItem ? 1 : 0)),
+      gaps === undefined ? NOTHING : concatBytes(KEY_GAPS, encodeCbor(gaps)),
+      asStreamItem ? TYPE_PAGE : NOTHING,
       KEY_HEADS,
       encodeCbor(page.heads),
       KEY_CURSOR,
@@ -94,7 +114,7 @@ export function asStreamItem(value: unknown): StreamItem {
 
 function asPage(value: unknown): Page {
   if (!isRecord(value)) throw new SyntaxError('not a page');
-  const { entries, cursors, heads, upToDate } = value;
+  const { entries, cursors, heads, upToDate, gaps } = value;
   if (!Array.isArray(entries) || !entries.every((entry) => entry instanceof Uint8Array))
     throw new SyntaxError('not a page: entries');
   if (!(cursors instanceof Uint8Array) || cursors.length !== entries.length * CURSOR_BLOCK_BYTES) {
@@ -102,7 +122,9 @@ function asPage(value: unknown): Page {
   }
   if (typeof upToDate !== 'boolean') throw new SyntaxError('not a page: upToDate');
   if (!Array.isArray(heads) || !heads.every(isHead)) throw new SyntaxError('not a page: heads');
-  return { entries, cursors, cursor: asCursor(value['cursor']), upToDate, heads };
+  if (gaps !== undefined && !(Array.isArray(gaps) && gaps.every(isGap))) throw new SyntaxError('not a page: gaps');
+  const page = { entries, cursors, cursor: asCursor(value['cursor']), upToDate, heads };
+  return gaps === undefined ? page : { ...page, gaps };
 }
 
 function asCursor(value: unknown): Cursor {
@@ -117,6 +139,18 @@ function isHead(value: unknown): value is Head {
     Number.isSafeInteger(value['position']) &&
     value['hash'] instanceof Uint8Array
   );
+}
+
+function isGap(value: unknown): value is Gap {
+  if (!isRecord(value) || !isGroupIdBytes(value['group'])) return false;
+  const { from, to, next } = value;
+  if (!isCount(from) || !isCount(to) || from < 1 || to < from) return false;
+  if (next === undefined) return true;
+  return isRecord(next) && next['head'] instanceof Uint8Array && isCount(next['epoch']) && isCount(next['time']);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

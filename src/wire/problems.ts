@@ -13,6 +13,7 @@ export const PROBLEMS = {
   'payload-too-large': { status: 413, title: 'The request is larger than this server takes' },
   'unsupported-media-type': { status: 415, title: 'This media type is not understood here' },
   'cursor-invalid': { status: 422, title: 'This cursor was not made by this log' },
+  'hash-mismatch': { status: 422, title: 'The bytes do not have the hash that was named' },
   'invalid-key-package': { status: 422, title: 'A key package cannot be used' },
   'invalid-commit': { status: 422, title: 'The commit cannot be accepted' },
   'rate-limited': { status: 429, title: 'Too many requests' },
@@ -43,10 +44,16 @@ export interface Problem {
   readonly code: ProblemCode;
   readonly detail?: string;
   readonly reason?: string;
-  /** `epoch-conflict`: the epoch the group is in now. */
+  /** `epoch-conflict`, `cursor-expired`: the epoch the group is in now. */
   readonly currentEpoch?: number;
   /** `epoch-conflict`: base64url of the entries from the caller's epoch on, up to a page. */
   readonly entries?: readonly string[];
+  /** `cursor-expired`: first position that is kept, the epoch it is of, and base64url of the head before it. */
+  readonly logStart?: number;
+  readonly firstEpoch?: number;
+  readonly head?: string;
+  /** `cursor-expired`: base64url of the GroupInfo to rejoin by, of `currentEpoch`, for who may. */
+  readonly groupInfo?: string;
   /** `epoch-conflict`: whether the group has more entries than `entries` holds. */
   readonly more?: boolean;
 }

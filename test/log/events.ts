@@ -125,5 +125,29 @@ export const EXAMPLES: readonly LogEvent[] = [
     type: 'messages-sent',
     batches: [batchOf(groupOf(1), ['message-000000001'])],
   },
+  {
+    v: 1,
+    id: 'event-messages-compacted',
+    time: TIME,
+    type: 'messages-compacted',
+    batches: [
+      {
+        ...batchOf(groupOf(1), []),
+        messages: [
+          ['message-000000001' as ClientId, 1, null, new Uint8Array(32).fill(6)],
+          ['message-000000002' as ClientId, 1, new Uint8Array(16).fill(5)],
+        ],
+      },
+    ],
+  },
+  {
+    v: 1,
+    id: 'event-group-compacted',
+    time: TIME,
+    type: 'group-compacted',
+    group: groupOf(1),
+    logStart: 9,
+    head: new Uint8Array(32).fill(7),
+  },
   { v: 1, id: 'event-log-started', time: TIME, type: 'log-started', incarnation: 'first', domain: 'chat.example' },
 ];

@@ -38,6 +38,17 @@ test('a signed request parses back and verifies', async () => {
   expect(verify(null, signatureBase(request, parsed!.params), publicKey, parsed!.signature)).toBe(true);
 });
 
+test('an Idempotency-Key is covered where there is one', async () => {
+  const keyed = { ...request, idempotencyKey: 'k'.repeat(22) };
+  const headers = await signRequest(keyed, parameters, (base) => sign(null, base, privateKey));
+  const { coversKey, params, signature } = parseSignature(headers['signature-input']!, headers['signature']!)!;
+  expect(coversKey).toBe(true);
+  expect(verify(null, signatureBase(keyed, params), publicKey, signature)).toBe(true);
+  expect(verify(null, signatureBase({ ...keyed, idempotencyKey: 'l'.repeat(22) }, params), publicKey, signature)).toBe(
+    false,
+  );
+});
+
 test('change any byte of what is covered, and the signature is refused', async () => {
   const params = signatureParams(parameters, true);
   const base = signatureBase(request, params);

@@ -9,6 +9,7 @@ export type ToolCommand =
   | { readonly name: 'import'; readonly file: string; readonly nothingLost: boolean }
   | { readonly name: 'backup'; readonly folder: string; readonly withSecret: boolean }
   | { readonly name: 'restore'; readonly folder: string; readonly nothingLost: boolean }
+  | { readonly name: 'compact'; readonly olderThanDays?: number; readonly keep?: number; readonly dryRun: boolean }
   | { readonly name: 'doctor' }
   | { readonly name: 'log tail'; readonly lines: number; readonly follow: boolean; readonly json: boolean }
   | { readonly name: 'log show'; readonly sequence: number; readonly json: boolean };
@@ -45,6 +46,7 @@ const NOTHING_LOST = {
 const JSON_LINES = { boolean: true, describe: 'one JSON object a line', group: 'Options:' } as const;
 const TAIL_LINES = 20;
 const TAIL_LINES_MAX = 1_000_000;
+const DAYS_MAX = 36_500;
 
 /** The commands in the order of the help. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -113,6 +115,45 @@ export const COMMANDS: readonly CommandSpec[] = [
     read: ({ file, 'nothing-lost': nothingLost }) => ({
       command: { name: 'import', file: String(file), nothingLost: nothingLost === true },
     }),
+  },
+  {
+    usage: 'compact',
+    about: 'end what is served of old entries, and remove them',
+    more: 'Entries of a group that are older than DAYS, and not among its newest N, are no longer served; with one of the two options, that one decides. The newest entry always stays. While the server runs they go from the tables; stop the server and run it again, and the messages go from the log too, which is written anew beside the old one: that takes the room of a second log, and rows and heads are compared before the swap. Devices that were away longer join again by themselves, and say what they missed.',
+    options: (argv) =>
+      argv
+        .option('older-than', {
+          string: true,
+          requiresArg: true,
+          describe: 'days after which entries may go',
+          group: 'Options:',
+        })
+        .option('keep', {
+          string: true,
+          requiresArg: true,
+          describe: 'how many of the newest entries of a group stay',
+          group: 'Options:',
+        })
+        .option('dry-run', { boolean: true, describe: 'only say what would go', group: 'Options:' }),
+    read: ({ 'older-than': older, keep, 'dry-run': dryRun }) => {
+      if (older === undefined && keep === undefined) return { problem: 'compact needs --older-than, --keep, or both' };
+      const olderThanDays = older === undefined ? undefined : asNumber(older, DAYS_MAX);
+      const kept = keep === undefined ? undefined : asNumber(keep, Number.MAX_SAFE_INTEGER);
+      if (older !== undefined && olderThanDays === undefined) {
+        return { problem: `--older-than: has to be a whole number of days up to ${DAYS_MAX}` };
+      }
+      if (keep !== undefined && (kept === undefined || kept === 0)) {
+        return { problem: '--keep: has to be a whole number from 1 on' };
+      }
+      return {
+        command: {
+          name: 'compact',
+          dryRun: dryRun === true,
+          ...(olderThanDays === undefined ? {} : { olderThanDays }),
+          ...(kept === undefined ? {} : { keep: kept }),
+        },
+      };
+    },
   },
   {
     usage: 'doctor',

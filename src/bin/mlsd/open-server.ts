@@ -5,9 +5,11 @@ import { createApp } from '../../api/app.ts';
 import { createTickets, TICKET_KEY_BYTES } from '../../api/auth/tickets.ts';
 import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
 import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
+import type { BlobStore } from '../../log/blobs.ts';
 import { acquireFolderLock } from '../../log/folder-lock.ts';
 import { findNatsServer, searchPlaces } from '../../log/nats-server/find.ts';
 import { type Log, type LogDescription, type LogPlace, openLog } from '../../log/open-log.ts';
+import { finishSwap } from '../../log/swap-store.ts';
 import { createNodeSuite } from '../../mls/suite-node.ts';
 import type { Projections } from '../../projections/open-projections.ts';
 import { storedCheckpoint } from '../../projections/store/environment.ts';
@@ -55,11 +57,16 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
   try {
     await makePrivateFolder(config.dataFolder);
     opened.push((await acquireFolderLock(config.dataFolder, signal)).close);
+    await finishSwap(config.dataFolder);
     const secret = await readDomainSecret(config.secretFile);
     const tables = join(config.dataFolder, 'tables');
     const { log, fresh } = await openServerLog(options, tables);
     opened.push(log.close);
-    const limits = limitsOf(log, options);
+    const blobs = await log.openBlobs({
+      retentionMs: config.limits.attachmentRetentionMs,
+      replicas: config.log.kind === 'remote' ? config.log.replicas : 1,
+    });
+    const limits = limitsOf(log, blobs, options);
     const projections = await openFold({
       tables,
       log,
@@ -78,6 +85,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       operation: config.operation,
       readModel: projections.read,
       log,
+      blobs,
       suite: createNodeSuite(),
       signer: createReceiptSigner(secret),
       tickets: createTickets(deriveKey(secret, 'sessions', TICKET_KEY_BYTES), config.domain),
@@ -132,14 +140,18 @@ async function openServerLog(
 }
 
 /** What decides which messages are placed is the log's, so that all nodes agree; a setting that differs is void, and said to be. */
-function limitsOf({ pastEpochs }: Log, { config: { limits }, logger }: OpenServerOptions): Limits {
+function limitsOf(
+  { pastEpochs }: Log,
+  { maxBytes }: BlobStore,
+  { config: { limits }, logger }: OpenServerOptions,
+): Limits {
   if (limits.pastEpochs !== pastEpochs) {
     logger.warn(
       { log: pastEpochs, setting: limits.pastEpochs },
       'the log was begun with another pastEpochs: its own is used',
     );
   }
-  return { ...limits, pastEpochs };
+  return { ...limits, pastEpochs, attachmentMaxBytes: Math.min(limits.attachmentMaxBytes, maxBytes) };
 }
 
 async function logPlace({ log, dataFolder }: ServerConfig): Promise<LogPlace> {

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { backup } from '../../tools/backup/backup.ts';
 import { type Restored, restore } from '../../tools/backup/restore.ts';
+import { compact } from '../../tools/compact/compact.ts';
+import { linesOf } from '../../tools/compact/words.ts';
 import { examine } from '../../tools/doctor/examine.ts';
 import { readPieces, writeTo, writeWhole } from '../../tools/export/export-file.ts';
 import { importLog } from '../../tools/export/import-log.ts';
@@ -21,6 +23,7 @@ import { explain } from './explain.ts';
 import { EXIT, type ExitCode, type MlsdProcess } from './process.ts';
 
 const STANDARD = '-';
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Runs a command beside `serve` and settles with the exit code: 0 done, 1 failed or something is not as it should be. */
 export async function runTool(command: ToolCommand, config: ServerConfig, io: MlsdProcess): Promise<ExitCode> {
@@ -78,6 +81,16 @@ async function run(command: ToolCommand, config: ServerConfig, io: MlsdProcess):
       sayRestored(restored, nothingLost, config, say);
       return EXIT.done;
     }
+    case 'compact':
+      return await withSite(options, async (site) => {
+        const { olderThanDays, keep, dryRun } = command;
+        const policy = {
+          ...(olderThanDays === undefined ? {} : { before: Date.now() - olderThanDays * DAY_MS }),
+          ...(keep === undefined ? {} : { keep }),
+        };
+        for (const line of linesOf(await compact(site, { policy, dryRun, progress }))) say(line);
+        return EXIT.done;
+      });
     case 'doctor':
       return await withSite(options, async (site) => {
         const findings = await examine(site, Date.now);

@@ -10,6 +10,8 @@ export const HEAD_BYTES = 32;
 export interface Chain {
   /** Takes the next entry, and writes the head after it to `target` at `offset`. */
   extend(entry: Uint8Array, target: Uint8Array, offset: number): void;
+  /** The same for an entry of which only the SHA-256 is left. */
+  extendBy(digest: Uint8Array, target: Uint8Array, offset: number): void;
   /** The head after the last entry, copied. */
   head(): Uint8Array;
 }
@@ -21,12 +23,19 @@ export interface Chain {
 export function createChain(head: Uint8Array): Chain {
   const links = new Uint8Array(2 * HEAD_BYTES);
   links.set(head);
+  const link = (target: Uint8Array, offset: number): void => {
+    const next = hash('sha256', links, 'binary');
+    writeAscii(links, 0, next);
+    writeAscii(target, offset, next);
+  };
   return {
     extend(entry, target, offset) {
       writeAscii(links, HEAD_BYTES, hash('sha256', entry, 'binary'));
-      const next = hash('sha256', links, 'binary');
-      writeAscii(links, 0, next);
-      writeAscii(target, offset, next);
+      link(target, offset);
+    },
+    extendBy(digest, target, offset) {
+      links.set(digest, HEAD_BYTES);
+      link(target, offset);
     },
     head: () => links.slice(0, HEAD_BYTES),
   };

@@ -1,3 +1,4 @@
+import { equalBytes } from '../../wire/bytes.ts';
 import type { DeviceId } from '../../wire/ids.ts';
 import type { BatchPlace } from '../recent-batches.ts';
 import type { GroupState } from './group-state.ts';
@@ -29,6 +30,8 @@ export interface RowSource {
   lastMessageId(sender: Sender): string | undefined;
   /** The only run that may hold an id which is not greater than the last one. */
   messageRun(sender: Sender, id: string): Run | undefined;
+  /** The row of an entry, by its `entryKey`; for what is rare. */
+  entryRow(key: Uint8Array): Uint8Array | undefined;
   /** The groups that a device has an open window into, by number. */
   openGroups(device: number): ReadonlySet<number>;
   readonly counters: Counters;
@@ -101,6 +104,21 @@ export class Draft implements RowSource {
   append(key: Uint8Array, value: Uint8Array, hasRoom = false): void {
     this.#appended.push([key, value, hasRoom]);
     this.bytes += value.length;
+  }
+
+  /** Takes away a row that {@link append} made, in this batch or before. */
+  discard(key: Uint8Array): void {
+    this.#appended.push([key, undefined]);
+    this.bytes += key.length;
+  }
+
+  /** Looks through all that the batch appended. */
+  entryRow(key: Uint8Array): Uint8Array | undefined {
+    for (let i = this.#appended.length - 1; i >= 0; i -= 1) {
+      const [appended, value] = this.#appended[i]!;
+      if (equalBytes(appended, key)) return value;
+    }
+    return this.#parent.entryRow(key);
   }
 
   head(group: number): GroupHead | undefined {

@@ -5,8 +5,10 @@ import { toBase64Url } from '../../wire/bytes.ts';
 import { GROUP_ID_MAX_BYTES, isClientId, isShortId, type Sha256 } from '../../wire/ids.ts';
 import { ProjectionError } from '../errors.ts';
 import { foldAccountChanged, foldAccountRegistered } from './accounts.ts';
+import { HEAD_BYTES } from './chain.ts';
 import { isClientIdText } from './client-id-order.ts';
 import { foldCommitAccepted } from './commits.ts';
+import { foldGroupCompacted } from './compaction.ts';
 import type { Draft } from './draft.ts';
 import { foldGroupCreated } from './groups.ts';
 import type { Handshakes } from './handshakes.ts';
@@ -33,8 +35,13 @@ export function foldEvent(draft: Draft, event: LogEvent, sequence: number, rules
   const place: Place = { sequence, index: 0 };
   switch (event.type) {
     case 'messages-sent':
+    case 'messages-compacted':
       checkBatches(event);
       foldMessages(draft, event, place);
+      break;
+    case 'group-compacted':
+      checkGroup(event.group);
+      foldGroupCompacted(draft, event);
       break;
     case 'log-started':
       draft.incarnation = event.incarnation;
@@ -58,7 +65,8 @@ export function foldEvent(draft: Draft, event: LogEvent, sequence: number, rules
   }
 }
 
-type Requested = Exclude<LogEvent, { type: 'messages-sent' | 'log-started' }>;
+type Requested = Exclude<LogEvent, { type: Messages['type'] | 'group-compacted' | 'log-started' }>;
+type Messages = Extract<LogEvent, { type: 'messages-sent' | 'messages-compacted' }>;
 
 /** An event that was folded before under the same id changes nothing but its lane (D16). */
 function foldRequested(draft: Draft, event: Requested, place: Place, rules: FoldRules): void {
@@ -130,11 +138,14 @@ function checkRequested(event: Requested): void {
   if ('group' in event) checkGroup(event.group);
 }
 
-function checkBatches(event: Extract<LogEvent, { type: 'messages-sent' }>): void {
+function checkBatches(event: Messages): void {
   for (const { group, device, messages } of event.batches) {
     checkGroup(group);
     check(isShortId(device), 'a device id');
-    for (const [id] of messages) check(isClientIdText(id), 'a message id');
+    for (const [id, , message, entry] of messages) {
+      check(isClientIdText(id), 'a message id');
+      if (message === null) check(entry?.length === HEAD_BYTES, 'the hash of an entry');
+    }
   }
 }
 

@@ -16,6 +16,7 @@ export const TABLE = {
   pendingProposals: 0x23,
   unusedWelcomes: 0x24,
   window: 0x25,
+  logStart: 0x26,
   account: 0x30,
   device: 0x31,
   deviceNumber: 0x32,

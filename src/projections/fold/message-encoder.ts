@@ -89,6 +89,26 @@ export function writeMessageRow(
   return at;
 }
 
+/**
+ * Writes the row of a message whose ciphertext was removed: its place and the head after it, no entry. It is there only until
+ * the fold comes to the `group-compacted` that it was removed for. Gives the offset after it.
+ */
+export function writeRemovedRow(
+  target: Uint8Array,
+  start: number,
+  removed: {
+    /** SHA-256 of the entry. */
+    readonly entry: Uint8Array;
+    readonly sequence: number;
+    readonly index: number;
+    readonly chain: Chain;
+  },
+): number {
+  writeOrder(target, start, removed.sequence, removed.index);
+  removed.chain.extendBy(removed.entry, target, start + ENTRY_HEAD_OFFSET);
+  return start + ENTRY_FRAMED_OFFSET;
+}
+
 function uintBytes(value: number): number {
   return value < 0x1_0000_0000 ? frameHeadBytes(value) : 9;
 }

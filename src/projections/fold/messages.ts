@@ -1,6 +1,5 @@
-import type { MessageBatch, MessagesSent } from '../../log/events.ts';
+import type { CompactedBatch, MessagesCompacted, MessagesSent } from '../../log/events.ts';
 import { EMPTY_HEAD } from '../../wire/entry.ts';
-import type { ClientId } from '../../wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../wire/limits.ts';
 import { SUM_BYTES } from '../store/sealed-row.ts';
 import { createChain } from './chain.ts';
@@ -8,7 +7,7 @@ import { compareClientIds } from './client-id-order.ts';
 import type { Draft } from './draft.ts';
 import type { GroupState } from './group-state.ts';
 import { entryKey } from './keys.ts';
-import { messageMiddle, messageRowMaxBytes, writeMessageRow } from './message-encoder.ts';
+import { messageMiddle, messageRowMaxBytes, writeMessageRow, writeRemovedRow } from './message-encoder.ts';
 import { findInRun, insertIntoRun, messageSingles, type RunItem, type Sender } from './message-ids.ts';
 import type { Place } from './place.ts';
 import { groups } from './rows.ts';
@@ -19,11 +18,11 @@ import { useWelcome } from './trees.ts';
  * in the group before, is not a member now, or made it in an epoch that is too old or yet to come. Whoever sent it sees
  * that from `messagePosition`.
  */
-export function foldMessages(draft: Draft, event: MessagesSent, place: Place): void {
+export function foldMessages(draft: Draft, event: MessagesSent | MessagesCompacted, place: Place): void {
   for (const [number, batch] of event.batches.entries()) foldBatch(draft, batch, number, place);
 }
 
-function foldBatch(draft: Draft, batch: MessageBatch, number: number, place: Place): void {
+function foldBatch(draft: Draft, batch: CompactedBatch, number: number, place: Place): void {
   const state = draft.get(groups, batch.group);
   if (state === undefined || !state.leaves.has(batch.device)) return;
   const sender: Sender = { group: state.no, device: draft.deviceNo(batch.device) };
@@ -64,9 +63,9 @@ function foldBatch(draft: Draft, batch: MessageBatch, number: number, place: Pla
 
 /** Writes all rows of a batch into one buffer, each over the head of the one before. */
 function createWriter(
-  batch: MessageBatch,
+  batch: CompactedBatch,
   state: GroupState,
-  messages: readonly (readonly [ClientId, number, Uint8Array])[],
+  messages: CompactedBatch['messages'],
   head: Uint8Array,
 ) {
   const middles = new Map<number, Uint8Array>();
@@ -77,17 +76,19 @@ function createWriter(
       middle = messageMiddle(batch.time, epoch, state.id, batch.device);
       middles.set(epoch, middle);
     }
-    size += messageRowMaxBytes(middle.length, id.length, payload.length) + SUM_BYTES;
+    size += messageRowMaxBytes(middle.length, id.length, payload?.length ?? 0) + SUM_BYTES;
   }
   const rows = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
   const chain = createChain(head);
   let offset = 0;
   return {
-    write([id, epoch, payload]: readonly [ClientId, number, Uint8Array], position: number, place: Place): Uint8Array {
+    write(message: CompactedBatch['messages'][number], position: number, place: Place): Uint8Array {
       const start = offset;
       const { sequence, index } = place;
+      const [id, epoch, payload] = message;
       const middle = middles.get(epoch)!;
-      offset = writeMessageRow(rows, start, { id, middle, payload, position, sequence, index, chain });
+      if (payload === null) offset = writeRemovedRow(rows, start, { entry: message[3]!, sequence, index, chain });
+      else offset = writeMessageRow(rows, start, { id, middle, payload, position, sequence, index, chain });
       const row = rows.subarray(start, offset);
       offset += SUM_BYTES;
       return row;

@@ -79,6 +79,18 @@ export interface GroupHead {
   readonly group: Uint8Array;
 }
 
+/** From where on a group's entries are kept, and the last one that is not. */
+export interface LogStart {
+  /** First position that is served. */
+  readonly position: number;
+  /** Where the entry before it stood among everything, and the head after it. */
+  readonly sequence: number;
+  readonly index: number;
+  readonly head: Uint8Array;
+  /** The epoch that the entry at `position` is of: who reads on from there has to come from it. */
+  readonly epoch: number;
+}
+
 export const accounts: Table<AccountId, AccountRow> = plainTable((id) => textKey(TABLE.account, id));
 export const devices: Table<DeviceId, DeviceRow> = plainTable((id) => textKey(TABLE.device, id));
 export const deviceNumbers: Table<DeviceId, number> = plainTable((id) => textKey(TABLE.deviceNumber, id));
@@ -112,6 +124,10 @@ export const unusedWelcomes: Table<number, readonly UnusedWelcome[]> = plainTabl
   (group) => numberKey(TABLE.unusedWelcomes, group),
   { absenceCached: true },
 );
+/** Absent: all of the group's entries are kept. */
+export const logStarts: Table<number, LogStart> = plainTable((group) => numberKey(TABLE.logStart, group), {
+  absenceCached: true,
+});
 export const windows: Table<{ device: number; group: number }, readonly Window[]> = plainTable(({ device, group }) =>
   pairKey(TABLE.window, device, group),
 );

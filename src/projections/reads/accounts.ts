@@ -22,6 +22,7 @@ type AccountReads = Pick<
   | 'accountByName'
   | 'device'
   | 'isRevoked'
+  | 'ownerOf'
   | 'nameLane'
   | 'stock'
   | 'hasKeyPackage'
@@ -50,6 +51,7 @@ export function createAccountReads(tables: Tables): AccountReads {
       return row?.revoked === false ? row : undefined;
     },
     isRevoked: (id) => tables.get(devices, id)?.revoked === true,
+    ownerOf: (id) => tables.get(devices, id)?.account,
     nameLane(kind, name) {
       const { hash } = nameLane(kind === 'user' ? 'account' : 'group', name);
       const sequence = tables.get(lanes, laneId('name', hash)) ?? 0;

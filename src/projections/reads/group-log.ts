@@ -6,7 +6,7 @@ import { entryKey, moveEntryKey } from '../fold/keys.ts';
 import { epochStarts, type Window, windows } from '../fold/rows.ts';
 import type { GroupLogResult, PageLimits } from '../read-model.ts';
 import type { Tables } from '../store/tables.ts';
-import { deviceNumber, groupState } from './lookup.ts';
+import { deviceNumber, firstKept, groupState, logStartOf } from './lookup.ts';
 import { createPageWriter } from './page-writer.ts';
 
 /** One group's entries after a position, as far as the device may see them. */
@@ -23,6 +23,10 @@ export function readGroupLogPage(
   const visible = tables.get(windows, { device: number, group: state.no });
   if (visible === undefined) return { kind: 'not-visible' };
 
+  const start = logStartOf(tables, state.no);
+  if (start !== undefined && visible.some((window) => isCutOff(tables, state, window, after, start.position))) {
+    return { kind: 'expired', logStart: start.position as Position, firstEpoch: start.epoch, head: start.head };
+  }
   const page = createPageWriter(limits);
   let position = after;
   let full = false;
@@ -36,7 +40,14 @@ export function readGroupLogPage(
     }
   }
   const head = headAt(tables, state, visible, position);
-  return { kind: 'page', framed: page.framed, position: position as Position, upToDate: !full, head };
+  const logStart = (start?.position ?? 1) as Position;
+  return { kind: 'page', framed: page.framed, position: position as Position, upToDate: !full, head, logStart };
+}
+
+/** Whether the window shows entries after `after` that are not kept any more. */
+function isCutOff(tables: Tables, state: GroupState, window: Window, after: number, logStart: number): boolean {
+  const next = Math.max(window.from, after + 1);
+  return next < logStart && next <= lastOf(tables, state, window);
 }
 
 /** The stored entry, and the head after it. */
@@ -66,7 +77,9 @@ export function readEntriesFromEpoch(
     state === undefined || !Number.isSafeInteger(epoch) || epoch < 0
       ? undefined
       : tables.get(epochStarts, { group: state.no, epoch });
-  if (state === undefined || start === undefined) return { entries: [], more: false };
+  if (state === undefined) return { entries: [], more: false };
+  const kept = firstKept(tables, state.no);
+  if (start === undefined || start < kept) return { entries: [], more: kept > 1 && epoch < state.epoch };
   const last = tables.head(state.no)!.position;
   const page = createPageWriter(limits);
   let position = start;
@@ -76,7 +89,11 @@ export function readEntriesFromEpoch(
 }
 
 function isPosition(tables: Tables, state: GroupState, position: number): boolean {
-  return Number.isSafeInteger(position) && position >= 1 && position <= tables.head(state.no)!.position;
+  return (
+    Number.isSafeInteger(position) &&
+    position >= firstKept(tables, state.no) &&
+    position <= tables.head(state.no)!.position
+  );
 }
 
 function lastOf(tables: Tables, state: GroupState, window: Window): number {
@@ -87,6 +104,9 @@ function lastOf(tables: Tables, state: GroupState, window: Window): number {
 function headAt(tables: Tables, state: GroupState, visible: readonly Window[], position: number): Uint8Array {
   const reached = visible.filter((window) => window.from <= position).at(-1);
   if (reached === undefined) return EMPTY_HEAD;
-  const row = tables.peekEntry(state.no, Math.min(position, lastOf(tables, state, reached)));
+  const last = Math.min(position, lastOf(tables, state, reached));
+  const start = logStartOf(tables, state.no);
+  if (start !== undefined && last < start.position) return last === start.position - 1 ? start.head : EMPTY_HEAD;
+  const row = tables.peekEntry(state.no, last);
   return row.slice(ENTRY_HEAD_OFFSET, ENTRY_FRAMED_OFFSET);
 }

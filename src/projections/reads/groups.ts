@@ -19,7 +19,7 @@ import {
 } from '../fold/rows.ts';
 import type { GroupView, PendingProposal, ReadModel } from '../read-model.ts';
 import type { Tables } from '../store/tables.ts';
-import { deviceNumber, groupState } from './lookup.ts';
+import { deviceNumber, groupState, logStartOf } from './lookup.ts';
 
 type GroupReads = Pick<ReadModel, 'group' | 'groupByName' | 'groupsOf' | 'groupInfo' | 'tree' | 'messagePosition'>;
 
@@ -79,6 +79,7 @@ function viewOf(tables: Tables, state: GroupState): GroupView {
   const head = tables.head(state.no)!;
   const id = toBase64Url(state.id) as GroupId;
   const pending = tables.get(pendingProposals, state.no) ?? [];
+  const start = logStartOf(tables, state.no);
   return {
     id,
     bytes: state.id,
@@ -86,6 +87,8 @@ function viewOf(tables: Tables, state: GroupState): GroupView {
     epoch: state.epoch,
     position: head.position as Position,
     head: head.hash,
+    logStart: (start?.position ?? 1) as Position,
+    ...(start === undefined ? {} : { firstEpoch: start.epoch }),
     roles: state.roles,
     opaque: state.declared !== undefined,
     roster: state.members,

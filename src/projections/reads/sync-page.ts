@@ -1,14 +1,15 @@
-import type { DeviceId } from '../../wire/ids.ts';
-import type { Head } from '../../wire/page.ts';
+import { decodeEntry, isGroupEntry } from '../../wire/entry.ts';
+import type { DeviceId, Position } from '../../wire/ids.ts';
+import type { Gap, Head } from '../../wire/page.ts';
 import type { CursorSeal } from '../cursor-seal.ts';
-import { ENTRY_FRAMED_OFFSET, ENTRY_HEAD_OFFSET } from '../fold/entry-row.ts';
+import { ENTRY_FRAMED_OFFSET, ENTRY_HEAD_OFFSET, unframe } from '../fold/entry-row.ts';
 import { entryKey, INBOX_KEY_ORDER_OFFSET, inboxKey, moveEntryKey } from '../fold/keys.ts';
-import type { Window } from '../fold/rows.ts';
+import type { LogStart, Window } from '../fold/rows.ts';
 import { AFTER_EVENT, type Order, readOrder } from '../order.ts';
 import type { PageLimits, SyncResult } from '../read-model.ts';
 import type { Tables } from '../store/tables.ts';
 import { firstPositionAfter } from './locate.ts';
-import { deviceNumber } from './lookup.ts';
+import { deviceNumber, logStartOf } from './lookup.ts';
 import { createPageWriter } from './page-writer.ts';
 import { createSourceHeap, type Source } from './source-heap.ts';
 
@@ -16,7 +17,7 @@ const INBOX_PIECE = 4;
 
 /**
  * Everything a device may read after a cursor, in log order: its windows into groups and its inbox, merged. Pages of
- * any size, joined, give the same entries.
+ * any size, joined, give the same entries. What was compacted away is named as gaps, and read past.
  */
 export function readSyncPage(
   tables: Tables,
@@ -32,9 +33,10 @@ export function readSyncPage(
 
   const number = deviceNumber(tables, device);
   const groups: GroupSource[] = [];
+  const gaps: Gap[] = [];
   const heap = createSourceHeap();
   if (number !== undefined) {
-    openGroupSources(tables, number, opened.order, groups);
+    openGroupSources(tables, number, opened.order, groups, gaps);
     for (const source of groups) heap.push(source);
     const inbox = inboxSource(tables, number, opened.order);
     if (inbox !== undefined) heap.push(inbox);
@@ -58,6 +60,7 @@ export function readSyncPage(
       cursor: seal.seal(incarnation, end),
       upToDate,
       heads: headsOf(tables, groups),
+      ...(gaps.length === 0 ? {} : { gaps }),
     },
   };
 }
@@ -69,16 +72,49 @@ interface GroupSource extends Source {
   next: number;
 }
 
-function openGroupSources(tables: Tables, device: number, after: Order, into: GroupSource[]): void {
+function openGroupSources(tables: Tables, device: number, after: Order, into: GroupSource[], gaps: Gap[]): void {
   for (const [group, windows] of tables.deviceWindows(device)) {
     for (const window of windows) {
       if (isBehind(tables, group, window, after)) continue;
       const last = window.to ?? tables.head(group)!.position;
       const seen = isAfterOrder(window.openedSequence, window.openedIndex, after);
-      const from = seen ? window.from : firstPositionAfter(tables, group, window.from, last, after);
+      const start = logStartOf(tables, group);
+      const gap = start === undefined ? undefined : gapOf(tables, { group, window, last, after, seen, start });
+      if (gap !== undefined) gaps.push(gap);
+      const kept = Math.max(window.from, start?.position ?? 1);
+      if (kept > last) continue;
+      // behind a gap comes the first entry that is kept
+      const from = gap !== undefined || seen ? kept : firstPositionAfter(tables, group, kept, last, after);
       into.push(groupSource(tables, group, from, last));
     }
   }
+}
+
+/**
+ * What the window shows after the reader's place, and is not kept. How much of it the reader has read already nobody knows any
+ * more, unless the window begins after its place: `from` is the earliest that can be missing.
+ */
+function gapOf(
+  tables: Tables,
+  at: {
+    readonly group: number;
+    readonly window: Window;
+    readonly last: number;
+    readonly after: Order;
+    /** The reader's place is before the window. */
+    readonly seen: boolean;
+    readonly start: LogStart;
+  },
+): Gap | undefined {
+  const { group, window, last, after, seen, start } = at;
+  if (window.from >= start.position) return undefined;
+  if (!seen && !isAfterOrder(start.sequence, start.index, after)) return undefined;
+  const place = { group: tables.head(group)!.group, from: window.from as Position };
+  if (last < start.position) return { ...place, to: last as Position };
+  const entry = decodeEntry(unframe(tables.peekEntry(group, start.position).subarray(ENTRY_FRAMED_OFFSET)));
+  const time = isGroupEntry(entry) ? entry.time : 0;
+  const { head, epoch } = start;
+  return { ...place, to: (start.position - 1) as Position, next: { head, epoch, time } };
 }
 
 /** Whether the reader has all that this window shows. In memory alone: it is asked for every group of every page. */

@@ -2,9 +2,20 @@ import { mkdir } from 'node:fs/promises';
 import type { RootDatabase } from 'lmdb';
 import { nameLane } from '../../log/subjects.ts';
 import { fromBase64Url } from '../../wire/bytes.ts';
+import type { DeviceId } from '../../wire/ids.ts';
 import { ENTRY_FRAMED_OFFSET, ENTRY_HEAD_OFFSET, unframe } from '../fold/entry-row.ts';
 import { entryKey, numberKey, numberOfKey, positionOfKey, TABLE } from '../fold/keys.ts';
-import { type GroupHead, groupHeads, groups, names } from '../fold/rows.ts';
+import { decodeRun, findInRun, messageIdKey, messageIdKeyEnd, messageSingles } from '../fold/message-ids.ts';
+import {
+  deviceNumbers,
+  type GroupHead,
+  groupHeads,
+  groups,
+  type LogStart,
+  logStarts,
+  names,
+  pendingProposals,
+} from '../fold/rows.ts';
 import { type CheckpointRow, isBookkeeping, openToRead, readCheckpoint } from './environment.ts';
 import { isIntact, unsealRow } from './sealed-row.ts';
 
@@ -40,6 +51,12 @@ export interface TablesFile extends AsyncDisposable {
   entries(group: number, from: number, limit: number): readonly StoredEntry[];
   /** The number of the group with this id (base64url), or with this name. */
   findGroup(idOrName: string): number | undefined;
+  /** Where the kept entries of a group begin; `undefined` when all are kept. */
+  logStartOf(group: number): LogStart | undefined;
+  /** Position of the oldest proposal that waits for a commit. */
+  oldestProposal(group: number): number | undefined;
+  /** Where the message of this id stands; `undefined` when it was never placed. */
+  messagePosition(group: Uint8Array, device: DeviceId, id: string): number | undefined;
   /** Epoch of a group as its row says; `undefined` without such a row. */
   epochOf(group: Uint8Array): number | undefined;
   /** Copies the tables, of one moment and without unused space, into a folder that is made. */
@@ -115,6 +132,28 @@ function tablesFile(db: RootDatabase<Uint8Array, Uint8Array>): TablesFile {
       const named = holder === undefined ? undefined : names.decode(holder);
       const row = named instanceof Uint8Array ? get(groups.key(named)) : undefined;
       return row === undefined ? undefined : groups.decode(row).no;
+    },
+    logStartOf(group) {
+      const row = get(logStarts.key(group));
+      return row === undefined ? undefined : logStarts.decode(row);
+    },
+    oldestProposal(group) {
+      const row = get(pendingProposals.key(group));
+      const waiting = row === undefined ? [] : pendingProposals.decode(row).map(({ position }) => position);
+      return waiting.length === 0 ? undefined : Math.min(...waiting);
+    },
+    messagePosition(group, device, id) {
+      const [groupRow, deviceRow] = [get(groups.key(group)), get(deviceNumbers.key(device))];
+      if (groupRow === undefined || deviceRow === undefined) return undefined;
+      const sender = { group: groups.decode(groupRow).no, device: deviceNumbers.decode(deviceRow) };
+      const single = get(messageSingles.key({ ...sender, id }));
+      if (single !== undefined) return messageSingles.decode(single);
+      const start = messageIdKey(TABLE.messageRun, sender, id);
+      const end = messageIdKeyEnd(TABLE.messageRun, sender);
+      for (const { key, value } of db.getRange({ start, end, limit: 1 })) {
+        return findInRun(decodeRun(new Uint8Array(unsealRow(key, value))), id);
+      }
+      return undefined;
     },
     epochOf(group) {
       const row = get(groups.key(group));

@@ -155,6 +155,10 @@ export class Tables implements RowSource {
     return row;
   }
 
+  entryRow(key: Uint8Array): Uint8Array | undefined {
+    return this.read(key);
+  }
+
   deviceWindows(device: number): DeviceWindows {
     const id = String(device);
     const known = this.#windows.get(id);

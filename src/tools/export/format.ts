@@ -27,8 +27,10 @@ export interface LogHeader extends HeaderBase {
 export interface GroupHeader extends HeaderBase {
   readonly kind: 'group';
   readonly group: Uint8Array;
-  /** Position of the last entry; the first one is 1. */
+  /** Position of the last entry; the first one is 1, or comes after `after`. */
   readonly last: number;
+  /** Of a compacted group: the last entry that was not kept, the head after it, and the epoch of the entry that follows. */
+  readonly after?: { readonly position: number; readonly head: Uint8Array; readonly epoch: number };
 }
 
 /** Last item of every export. */
@@ -116,10 +118,17 @@ function readArray(value: readonly unknown[]): ExportItem | undefined {
 
 function isHeader(value: unknown): value is ExportHeader {
   if (typeof value !== 'object' || value === null) return false;
-  const { format, v, kind, time, incarnation, last, domain, headsAt, group } = value as Record<string, unknown>;
+  const { format, v, kind, time, incarnation, last, domain, headsAt, group, after } = value as Record<string, unknown>;
   const isOurs = format === FORMAT && v === 1 && isNumber(time) && typeof incarnation === 'string' && isNumber(last);
   if (!isOurs) return false;
-  return kind === 'log' ? typeof domain === 'string' && isNumber(headsAt) : kind === 'group' && isBytes(group);
+  if (kind === 'log') return typeof domain === 'string' && isNumber(headsAt);
+  return kind === 'group' && isBytes(group) && (after === undefined || isAfter(after));
+}
+
+function isAfter(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { position, head, epoch } = value as Record<string, unknown>;
+  return isNumber(position) && isBytes(head) && isNumber(epoch);
 }
 
 function isTrailer(value: unknown): value is ExportTrailer {

@@ -76,7 +76,7 @@ export async function* exportLog(
 }
 
 /**
- * One group's entries as an export. They never change once they are there, so the tables may be in use.
+ * One group's entries as an export, from the first that is kept. They never change while they are there, so the tables may be in use.
  *
  * @throws ToolError `not-found` when there is no such group, `no-data` when there are no tables
  */
@@ -100,8 +100,12 @@ export async function* exportGroup(
   const writer = createExportWriter();
   const { incarnation } = checkpoint;
   const { group, position: last } = head;
-  yield writer.header({ format: FORMAT, v: 1, kind: 'group', time: options.now, incarnation, group, last });
-  for (let next = 1; next <= last; ) {
+  const start = tables.logStartOf(head.number);
+  const before =
+    start === undefined ? undefined : { position: start.position - 1, head: start.head, epoch: start.epoch };
+  const after = before === undefined ? {} : { after: before };
+  yield writer.header({ format: FORMAT, v: 1, kind: 'group', time: options.now, incarnation, group, last, ...after });
+  for (let next = start?.position ?? 1; next <= last; ) {
     const slice = tables.entries(head.number, next, Math.min(SLICE_ENTRIES, last - next + 1));
     for (const { position, head: after, bytes } of slice) yield writer.item([position, after, bytes]);
     if (slice.length === 0) {

@@ -1,6 +1,6 @@
 import { decodeEvent } from '../../log/envelope.ts';
 import { LogError } from '../../log/errors.ts';
-import type { LogEvent } from '../../log/events.ts';
+import type { CompactedBatch, LogEvent } from '../../log/events.ts';
 import type { RawEvent } from '../../log/raw-events.ts';
 import { toBase64Url } from '../../wire/bytes.ts';
 
@@ -72,17 +72,21 @@ function fieldsOf(event: LogEvent): Readonly<Record<string, unknown>> {
   const { type: _type, ...members } = event;
   const described: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(members)) {
-    if (name === 'batches' && event.type === 'messages-sent') Object.assign(described, messagesOf(event));
+    if ('batches' in event && name === 'batches') Object.assign(described, messagesOf(event));
     else described[name] = name === 'time' ? new Date(value as number).toISOString() : describe(name, value);
   }
   return described;
 }
 
-function messagesOf({ batches }: Extract<LogEvent, { type: 'messages-sent' }>): Readonly<Record<string, unknown>> {
-  const all = batches.flatMap(({ messages }) => messages);
+function messagesOf({
+  batches,
+}: Extract<LogEvent, { type: 'messages-sent' | 'messages-compacted' }>): Readonly<Record<string, unknown>> {
+  const all = batches.flatMap(({ messages }): CompactedBatch['messages'] => messages);
+  const removed = all.filter(([, , message]) => message === null).length;
   return {
     messages: all.length,
-    bytes: { bytes: all.reduce((sum, [, , message]) => sum + message.length, 0) },
+    ...(removed === 0 ? {} : { removed }),
+    bytes: { bytes: all.reduce((sum, [, , message]) => sum + (message?.length ?? 0), 0) },
     groups: [...new Set(batches.map(({ group }) => toBase64Url(group)))],
     devices: [...new Set(batches.map(({ device }) => device))],
   };

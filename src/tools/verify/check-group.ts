@@ -13,16 +13,23 @@ export interface GroupCheck {
   readonly commits: number;
 }
 
+/** What stands before the first entry of a check: of a compacted group its newest entry that is not kept any more. */
+export interface CheckedUpTo {
+  readonly position: number;
+  readonly head: Uint8Array;
+  readonly epoch: number;
+}
+
+const BEGINNING: CheckedUpTo = { position: 0, head: EMPTY_HEAD, epoch: 0 };
+
 /**
  * Positions are 1, 2, 3, …; each head follows from the head before and the entry's bytes; each entry is in its one form and
  * says its own place; the group begins once, and every epoch is ended by exactly one commit. Shares no code with the
  * fold that made the entries.
  */
-export function createGroupCheck(group: Uint8Array, sha256: Sha256): GroupCheck {
-  let position = 0;
-  let epoch = 0;
+export function createGroupCheck(group: Uint8Array, sha256: Sha256, after: CheckedUpTo = BEGINNING): GroupCheck {
+  let { position, epoch, head } = after;
   let commits = 0;
-  let head: Uint8Array = EMPTY_HEAD;
 
   const placed = (bytes: Uint8Array): GroupEntry | string => {
     try {

@@ -28,7 +28,9 @@ export async function checkGroups(
   let entries = 0;
   let commits = 0;
   for (const head of heads) {
-    const check = createGroupCheck(head.group, nodeSha256);
+    const start = tables.logStartOf(head.number);
+    const after = start === undefined ? undefined : { ...start, position: start.position - 1 };
+    const check = createGroupCheck(head.group, nodeSha256, after);
     while (check.position < head.position) {
       const slice = tables.entries(head.number, check.position + 1, SLICE_ENTRIES);
       for (const entry of slice) {

@@ -57,7 +57,7 @@ async function checkGroup(
   header: GroupHeader,
   { progress }: VerifyFileOptions,
 ): Promise<string[]> {
-  const check = createGroupCheck(header.group, nodeSha256);
+  const check = createGroupCheck(header.group, nodeSha256, header.after);
   for await (const item of items) {
     if (item.kind !== 'entry') throw new Found('file', `it has an item of kind ${item.kind} where entries belong`);
     const [position, head, bytes] = item.entry;
@@ -67,7 +67,7 @@ async function checkGroup(
   }
   if (check.position !== header.last)
     throw new Found('entries', `${check.position} are there, ${header.last} belong there`);
-  const group = `group ${toBase64Url(header.group)}: ${count(check.position, 'entry', 'entries')}`;
+  const group = `group ${toBase64Url(header.group)}: ${count(check.position - (header.after?.position ?? 0), 'entry', 'entries')}`;
   return [`${group}, epoch ${check.epoch}, head ${toHex(check.head)}`];
 }
 

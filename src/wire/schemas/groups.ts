@@ -68,6 +68,10 @@ export const groupListResponse = z.object({ groups: z.array(groupSummarySchema) 
 export type GroupListResponse = z.infer<typeof groupListResponse>;
 
 export const groupDetailSchema = groupSummarySchema.extend({
+  logStart: positionSchema.optional().meta({ description: 'First position that is kept.' }),
+  firstEpoch: epochSchema
+    .optional()
+    .meta({ description: 'The epoch of the entry at `logStart`; absent while all entries are kept.' }),
   join: joinPolicy,
   invite: invitePolicy,
   members: z.array(memberSchema),
