@@ -45,6 +45,10 @@ export function createApp(deps: ApiDeps): ApiApp {
       burst: deps.limits.accountChangesPerHour,
     }),
     reportLimits: createReportLimits(),
+    attachmentLimits: createTokenBuckets({
+      perSecond: deps.limits.attachmentsPerMinute / 60,
+      burst: deps.limits.attachmentsPerMinute,
+    }),
     publicGroups: createPublicGroups(),
     renderMetrics: metrics.render,
     openapi: JSON.stringify(openApiDocument(deps.version)),

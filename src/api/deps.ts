@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { BlobStore } from '../log/blobs.ts';
 import type { Log } from '../log/open-log.ts';
 import type { Suite } from '../mls/suite.ts';
 import type { ReadModel } from '../projections/read-model.ts';
@@ -42,6 +43,8 @@ export interface ApiDeps {
   readonly operation: OperationLimits;
   readonly readModel: ReadModel;
   readonly log: Pick<Log, 'appendDecided' | 'submitMessages' | 'describe'>;
+  /** Attachments. Left out: none are taken. */
+  readonly blobs?: BlobStore;
   readonly suite: Suite;
   readonly signer: ReceiptSigner;
   readonly tickets: Tickets;

@@ -17,7 +17,7 @@ export function createMetrics(sources: {
   readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness'>;
   readonly streams: StreamRegistry;
   readonly gate: Gate;
-  readonly admission: Pick<Admission, 'limit' | 'turnedAway'>;
+  readonly admission: Pick<Admission, 'limit' | 'turnedAway' | 'awaited'>;
 }): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -57,6 +57,7 @@ export function createMetrics(sources: {
     'Requests that may be on their way to being authenticated at once.',
     () => sources.admission.limit,
   );
+  gauge('mlsd_bodies_awaited', 'Requests whose bodies are being read.', () => sources.admission.awaited);
   new Counter({
     name: 'mlsd_turned_away_total',
     help: 'Requests refused before they were looked at, because too many were on their way.',

@@ -14,8 +14,10 @@ import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Admission } from './http/admission.ts';
 import { checkBodyHeaders, hasBody, readBody } from './http/body.ts';
+import { createBodyBudget } from './http/body-budget.ts';
 import { decodeBody, encodeValue, MEDIA_TYPES, representationFor } from './http/negotiate.ts';
 import { notReady } from './http/problem.ts';
+import { createUnreadAnswers } from './http/unread-answers.ts';
 import type { Answer, RecoveringDevice, Registrant, Route, Shared } from './route.ts';
 import { sha256 } from './sha256.ts';
 import { judgedOnNewest } from './writes/judged-on-newest.ts';
@@ -34,7 +36,7 @@ export type RouteMiddleware = (ctx: RouterContext) => Promise<void>;
 export function createPipeline(
   deps: ApiDeps,
   shared: Shared,
-  admission: Pick<Admission, 'leave'>,
+  admission: Pick<Admission, 'leave' | 'awaitBody' | 'bodyCame'>,
 ): (route: Route) => RouteMiddleware {
   const { limits, operation } = deps;
   const authenticator = createAuthenticator(deps);
@@ -46,6 +48,8 @@ export function createPipeline(
   });
   const devices = createTokenBuckets({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst });
   const keys = createDeviceKeys();
+  const bodies = createBodyBudget();
+  const unread = createUnreadAnswers(operation.drainTimeoutMs);
 
   return (route) => {
     const maxBytes = route.maxBytes?.(limits) ?? limits.requestMaxBytes;
@@ -54,7 +58,8 @@ export function createPipeline(
       const now = deps.now();
       checkBodyHeaders(req, maxBytes);
       turnAway(addresses.take(ctx.ip, now));
-      if (route.auth !== 'public') checkReady(deps);
+      if (route.auth === 'public') expectReader(ctx, ctx.ip);
+      else checkReady(deps);
       const caller = route.auth === 'public' ? undefined : await authenticate(ctx, route, maxBytes, now);
       admission.leave(ctx.res);
       const params = parse(route.params, ctx.params, 'the path');
@@ -91,19 +96,39 @@ export function createPipeline(
       throw unauthenticated('session-expired', 'this session is of another account');
     }
     turnAway(devices.wait(opened.device, now));
-    const bytes = hasBody(req) ? await readBody(req, maxBytes, operation.bodyTimeoutMs) : undefined;
+    const bytes = hasBody(req) ? await receiveBody(ctx, route, maxBytes) : undefined;
     if (device === undefined) return await authenticateRegistrant(opened, ctx, route, bytes);
     turnAway(devices.take(opened.device, now));
     const bodyDigest = await prove(opened, device.key, ctx, bytes).catch((error: unknown) => {
       devices.refund(opened.device, now);
       throw error;
     });
+    expectReader(ctx, device.id);
     return {
       caller: device,
       body: bodyOf(ctx, route, bytes),
       digest: digestOf(ctx, route, bodyDigest),
       sessionEndsAt: opened.session?.expiresAt,
     };
+  }
+
+  /** Who does not read what it asked for is asked to, before there is more of it. */
+  function expectReader(ctx: Koa.Context, reader: string): void {
+    turnAway(unread.isFull(reader) ? READ_FIRST_SECONDS : 0);
+    unread.add(reader, ctx.res);
+  }
+
+  async function receiveBody({ req, res, ip }: Koa.Context, route: Route, maxBytes: number): Promise<Uint8Array> {
+    const length = Number(req.headers['content-length'] ?? maxBytes);
+    turnAway(bodies.take(ip, length) ? 0 : BODIES_RETRY_SECONDS);
+    admission.awaitBody(res);
+    try {
+      const bytes = await readBody(req, maxBytes, route.bodyTimeoutMs ?? operation.bodyTimeoutMs);
+      admission.bodyCame(res);
+      return bytes;
+    } finally {
+      bodies.give(ip, length);
+    }
   }
 
   /** A session's signature is so cheap that the rate of its address is limit enough. */
@@ -159,6 +184,8 @@ function addedBy(bytes: Uint8Array): RecoveringDevice['statement'] {
   return parsed.statement;
 }
 
+const READ_FIRST_SECONDS = 1;
+const BODIES_RETRY_SECONDS = 1;
 const NO_DIGEST = new Uint8Array(32);
 const NO_BODY_DIGEST = sha256(new Uint8Array(0));
 

@@ -39,6 +39,8 @@ export interface Shared {
   readonly accountChanges: TokenBuckets;
   /** Reports of a device. */
   readonly reportLimits: TokenBuckets;
+  /** Attachments that a device stores or fetches. */
+  readonly attachmentLimits: TokenBuckets;
   readonly publicGroups: PublicGroups;
   readonly renderMetrics: () => Promise<{ readonly type: string; readonly text: string }>;
   readonly openapi: string;
@@ -98,6 +100,8 @@ interface RouteBase {
   /** The device key itself has to sign, a session does not do: for what changes who somebody is. */
   readonly proof?: 'device-key';
   readonly maxBytes?: (limits: Limits) => number;
+  /** For bodies that may take longer than others. */
+  readonly bodyTimeoutMs?: number;
   /** A short way to the body's value, by its `Content-Type`; `undefined` leaves it to the schema, and so does its absence. */
   readonly readBody?: (contentType: string | undefined, bytes: Uint8Array) => unknown;
   readonly answers: Readonly<Record<number, RouteAnswer>>;

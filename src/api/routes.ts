@@ -1,4 +1,5 @@
 import { accountRoutes } from './resources/accounts.ts';
+import { blobRoutes } from './resources/blobs.ts';
 import { claimRoutes } from './resources/claims.ts';
 import { commitRoutes } from './resources/commits.ts';
 import { deviceRoutes } from './resources/devices.ts';
@@ -25,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   ...proposalRoutes,
   ...messageRoutes,
   ...reportRoutes,
+  ...blobRoutes,
   ...groupLogRoutes,
   ...syncRoutes,
   ...serverRoutes,

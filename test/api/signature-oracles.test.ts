@@ -12,7 +12,7 @@ import { useServer } from './support.ts';
 
 const { server, device } = useServer();
 const COVERED = ['@method', '@authority', '@path', '@query'];
-const WITH_BODY = [...COVERED, 'content-digest'];
+const WITH_BODY = [...COVERED, 'content-digest', 'idempotency-key'];
 const PARAMETERS = ['created', 'nonce', 'keyid', 'alg', 'tag'];
 
 /** What signs and what checks, as an independent library is given it. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChatClient, ChatEvent, HistoryLine } from '../../src/client/chat-client.ts';
+import type { RotationPolicy } from '../../src/client/engine/rotation.ts';
 import { startOver } from '../../src/client/runner/start.ts';
 import type { ClientStore } from '../../src/client/store/client-store.ts';
 import { loadGroups } from '../../src/client/store/group-rows.ts';
@@ -32,8 +33,9 @@ export interface TestChatter {
 }
 
 export interface ChatterOptions {
-  readonly store?: (rows: Map<string, Uint8Array>) => ClientStore;
+  readonly store?: (rows: Map<string, Uint8Array>) => ClientStore | Promise<ClientStore>;
   readonly random?: () => number;
+  readonly rotation?: RotationPolicy;
 }
 
 /** A server that clients can be connected to: the fake one, or {@link overHttp}. */
@@ -58,11 +60,12 @@ export async function openChatter(
 ): Promise<TestChatter> {
   const rows = new Map<string, Uint8Array>();
   const start = async (): Promise<ChatClient> => {
-    const store = options.store?.(rows) ?? createMemoryStore(rows);
+    const store = (await options.store?.(rows)) ?? createMemoryStore(rows);
     const chat = await startOver(store, ({ id, sign }) => server.connect(id, sign), {
       server: 'fake',
       userName: name,
       ...(options.random === undefined ? {} : { random: options.random }),
+      ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
     });
     chatter.events = [];
     chat.subscribe((event) => chatter.events.push(event));

@@ -8,6 +8,7 @@ import type {
   OpenOutcome,
   Person,
   PersonOutcome,
+  Verified,
 } from '../../src/client/chat-client.ts';
 import { CURSOR_BLOCK_BYTES, cursorFromBlock } from '../../src/wire/cursor.ts';
 import { type AccountId, type Cursor, type DeviceId, type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
@@ -71,6 +72,7 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
   const elsewhere = new Map<string, readonly string[]>();
   const listeners = new Set<(event: ChatEvent) => void>();
   const calls: string[] = [];
+  const verified = new Map<string, Verified>();
   let connection: Connection = { state: 'online' };
   let accepting = true;
   let clock = FAKE_NOW;
@@ -181,6 +183,8 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       connection,
       cursor: lines.at(-1)?.cursor ?? START_CURSOR,
       unsent: unsent.length,
+      keyPackages: 101,
+      receipts: false,
     }),
     groups: async () => [...groups.values()].map((group) => group.status),
     members: async (id) =>
@@ -190,6 +194,7 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
         devices: [fakePerson(name).device],
         role: groupOf(id).administrators.includes(name) ? 'admin' : 'member',
         me: name === options.me,
+        verified: verified.get(name) ?? 'no',
       })),
     openGroup: async (name, wanted): Promise<OpenOutcome> => {
       calls.push(`openGroup(${wanted?.handshakes === undefined ? name : `${name}, ${wanted.handshakes}`})`);
@@ -212,6 +217,12 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       queueMicrotask(deliver);
       return { id };
     },
+    sendFile: async (group, { name, mediaType, bytes }) => {
+      calls.push(`sendFile(${groupOf(group).status.name}, ${name}, ${mediaType}, ${bytes.length})`);
+      counter += 1;
+      return { id: `own${counter}` };
+    },
+    fetchFile: async (_group, position) => ({ kind: 'refused', reason: `there is no file ${position} in this group` }),
     invite: async (group, names) => {
       calls.push(`invite(${names.join(', ')})`);
       needServer();
@@ -255,6 +266,48 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       }
       update(group, { state: 'removed' });
       return { kind: 'done' };
+    },
+    joinGroup: async (name) => {
+      calls.push(`joinGroup(${name})`);
+      needServer();
+      const found = [...groups.values()].find((group) => foldName(group.status.name) === foldName(name));
+      if (found?.status.state === 'member') return { kind: 'member', group: found.status.group };
+      const administrators = elsewhere.get(foldName(name));
+      if (administrators !== undefined) return { kind: 'not-invited', administrators };
+      return { kind: 'no-such-group' };
+    },
+    setReceipts: async (on) => void calls.push(`setReceipts(${on})`),
+    setMuted: async (group, muted) => {
+      calls.push(`setMuted(${groupOf(group).status.name}, ${muted})`);
+      const { muted: _muted, ...status } = groupOf(group).status;
+      groupOf(group).status = muted ? { ...status, muted } : status;
+      update(group, {});
+    },
+    safetyNumber: async (name) => {
+      if (!users.has(name)) return undefined;
+      const number = Array.from({ length: 12 }, (_, index) => String(index).repeat(5).slice(0, 5)).join(' ');
+      const { account } = fakePerson(name);
+      return { name, account, number, verified: verified.get(name) ?? 'no', me: name === options.me };
+    },
+    markVerified: async (name) => {
+      calls.push(`markVerified(${name})`);
+      verified.set(name, 'yes');
+      return { kind: 'done' };
+    },
+    lastHeard: async (group) => {
+      const newest = new Map<string, { account: AccountId; position: number; time: number }>();
+      for (const line of lines) {
+        if (line.group !== group || line.kind !== 'message' || line.position === undefined) continue;
+        const { account } = line.sender;
+        newest.set(account, { account, position: line.position, time: line.time });
+      }
+      return [...newest.values()];
+    },
+    search: async (group, text, limit) => {
+      const found = lines.filter(
+        (line) => line.group === group && line.kind === 'message' && foldName(line.text).includes(foldName(text)),
+      );
+      return { lines: found.slice(-limit), stoppedEarly: false };
     },
     rotate: async (group) => {
       calls.push('rotate()');

@@ -99,6 +99,7 @@ export function createFakeServer(): FakeServer {
   const stocks = new Map<DeviceId, Stock>();
   const answers = new Map<string, { readonly value: unknown } | { readonly error: unknown }>();
   const placed = new Map<string, number>();
+  const blobs = new Map<string, Uint8Array>();
   const calls: string[] = [];
   const lost: string[] = [];
   const swallowed = new Set<DeviceId>();
@@ -512,6 +513,17 @@ export function createFakeServer(): FakeServer {
             },
           }));
           return accepted(group);
+        }),
+      putBlob: (id, hash, blob) =>
+        act('putBlob', [id, hash], () => {
+          groupFor(id, device);
+          blobs.set(`${id}/${hash}`, blob.slice());
+          return { size: blob.length, expires: clock + DEFAULT_LIMITS.attachmentRetentionMs };
+        }),
+      blob: (id, hash) =>
+        act('blob', [id, hash], () => {
+          groupFor(id, device);
+          return blobs.get(`${id}/${hash}`);
         }),
       postProposal: (key, id, proposal) =>
         once('postProposal', key, proposal, () => {

@@ -81,7 +81,7 @@ export function createFakeTerminal(columns = 80, rows = 24): FakeTerminal {
         else if (match[0] === '\n') {
           row += 1;
           rowAt(row);
-        } else put(match[0]);
+        } else if (match[0] !== '\u0007') put(match[0]);
       }
       if (consumed !== text.length) throw new Error(`unknown escape sequence in ${JSON.stringify(text)}`);
       return true;

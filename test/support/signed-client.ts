@@ -102,6 +102,7 @@ export function createSignedClient(baseUrl: string | (() => string), key: Device
         path: url.pathname,
         query: url.search === '' ? '?' : url.search,
         ...(body === undefined ? {} : { contentDigest: contentDigest(body, nodeSha256) }),
+        ...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
       },
       {
         created: Math.floor(Date.now() / 1000),

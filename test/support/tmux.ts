@@ -33,6 +33,8 @@ export interface Window {
   /** Column and row of the cursor, from 0. */
   cursor(): Promise<{ column: number; row: number }>;
   title(): Promise<string>;
+  /** Process id of the program. */
+  pid(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -94,6 +96,7 @@ export async function openWindow(
       return { column, row };
     },
     title: async () => (await tmux('display-message', '-p', '-t', 'w', '#{pane_title}')).trim(),
+    pid: async () => Number((await tmux('display-message', '-p', '-t', 'w', '#{pane_pid}')).trim()),
     close: async () => {
       await tmux('kill-server').catch(() => '');
       rmSync(folder, { recursive: true, force: true });

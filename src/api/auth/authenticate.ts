@@ -77,6 +77,7 @@ export function createAuthenticator(
 
     async prove({ parsed, session }, key, request, body) {
       const digest = checkDigest(request, parsed, body);
+      checkKey(request, parsed);
       if (replays.has(parsed.signature, deps.now())) throw replayed();
       const base = baseOf(request, parsed);
       const isGenuine =
@@ -97,7 +98,7 @@ export function createAuthenticator(
   }
 
   /** The signature base; path and query as they were sent, in the form RFC 9421 §2.2.6 and §2.2.7 has them. */
-  function baseOf(request: IncomingMessage, { params, coversBody }: ParsedSignature): string {
+  function baseOf(request: IncomingMessage, { params, coversBody, coversKey }: ParsedSignature): string {
     const { url = '', method = '' } = request;
     const mark = url.indexOf('?');
     return signatureBaseText(
@@ -107,6 +108,7 @@ export function createAuthenticator(
         path: mark < 0 ? url : url.slice(0, mark),
         query: mark < 0 ? '?' : url.slice(mark),
         ...(coversBody ? { contentDigest: request.headers['content-digest'] as string } : {}),
+        ...(coversKey ? { idempotencyKey: request.headers['idempotency-key'] as string } : {}),
       },
       params,
     );
@@ -140,6 +142,12 @@ function checkDigest(
     throw unauthenticated('bad-digest', 'Content-Digest is not one sha-256 of this body');
   }
   return digest;
+}
+
+/** A key comes with a signature that covers it: another node would take the request again under another one. */
+function checkKey(request: IncomingMessage, { coversKey }: ParsedSignature): void {
+  if (coversKey === (request.headers['idempotency-key'] !== undefined)) return;
+  throw unauthenticated('malformed', 'a request with an Idempotency-Key, and only such a one, signs it');
 }
 
 /** `Host` as the signer wrote it: lower case, without the scheme's own port (RFC 9421 §2.2.3). */

@@ -9,7 +9,7 @@ import { appendRequest } from '../writes/append-request.ts';
 import { type CommitCheck, checkCommit } from '../writes/check-commit.ts';
 import { checkOpaqueCommit, type DeclaredChange } from '../writes/check-opaque.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
-import { hasAccount, ownGroup } from '../writes/membership.ts';
+import { mayJoin, ownGroup } from '../writes/membership.ts';
 import { groupParams } from './params.ts';
 
 const postCommit = defineRoute({
@@ -102,6 +102,6 @@ function acceptedAs(check: CommitCheck | DeclaredChange, groupInfo: Uint8Array |
  */
 function groupToCommitTo(view: ReadModel, id: GroupId, caller: DeviceView) {
   const group = view.group(id);
-  if (group !== undefined && (group.roles.join === 'open' || hasAccount(group, caller.account))) return group;
+  if (group !== undefined && mayJoin(group, caller)) return group;
   return ownGroup(view, id, caller).group;
 }

@@ -26,7 +26,7 @@ import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
 import { checkCreation } from '../writes/check-creation.ts';
 import { checkOpaqueCreation } from '../writes/check-opaque.ts';
-import { hasAccount, memberOf, noSuchGroup, ownGroup } from '../writes/membership.ts';
+import { mayJoin, memberOf, noSuchGroup, ownGroup } from '../writes/membership.ts';
 import { invalidCommit } from '../writes/refusal.ts';
 import { groupParams } from './params.ts';
 
@@ -94,7 +94,7 @@ const getGroupInfo = defineRoute({
     const group = deps.readModel.group(params.group);
     const info = deps.readModel.groupInfo(params.group);
     if (group === undefined || info === undefined) throw noSuchGroup();
-    if (!hasAccount(group, caller.account) && group.roles.join !== 'open') throw noSuchGroup();
+    if (!mayJoin(group, caller)) throw noSuchGroup();
     if (info.epoch !== group.epoch) throw new Error('group and GroupInfo are of different epochs');
     const { epoch, groupInfo, ratchetTree } = info;
     const handshakes = group.opaque ? 'private' : 'public';
@@ -218,8 +218,11 @@ function toSummary(group: GroupView): GroupSummary {
 
 function detail(readModel: ReadModel, id: GroupId, caller: DeviceView): GroupDetail {
   const group = memberGroup(readModel, id, caller);
+  const { logStart, firstEpoch } = group;
   return {
     ...toSummary(group),
+    logStart,
+    ...(firstEpoch === undefined ? {} : { firstEpoch }),
     join: group.roles.join,
     invite: group.roles.invite,
     members: group.roster.flatMap((member) => {

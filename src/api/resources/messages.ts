@@ -12,7 +12,7 @@ import {
 import { answer, type Call, defineRoute } from '../route.ts';
 import { receiptFor } from '../writes/accepted.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
-import { ownGroup } from '../writes/membership.ts';
+import { memberOf, ownGroup } from '../writes/membership.ts';
 import { mayBeRepeated, placementsOf } from '../writes/placements.ts';
 import { readPrivateHeader } from '../writes/private-header.ts';
 import { readMessagesBody } from './messages-body.ts';
@@ -43,15 +43,19 @@ async function send(call: SendCall) {
   if (body.messages.length > deps.limits.messagesPerRequest) {
     throw new ProblemError('invalid-request', `a request has at most ${deps.limits.messagesPerRequest} messages`);
   }
-  const { group } = ownGroup(deps.readModel, params.group, caller);
+  // what was placed is said to be placed, also to who has been taken out since, and asks because the answer was lost (D16)
+  const isRepeated = mayBeRepeated(deps.readModel, params.group, caller.id, body.messages);
+  const group = isRepeated
+    ? groupOf(deps.readModel, params.group)
+    : ownGroup(deps.readModel, params.group, caller).group;
+  const isMember = memberOf(group, caller.id) !== undefined;
   const epochs = body.messages.map((sent) => epochOf(sent, group));
-  const isRepeated = mayBeRepeated(deps.readModel, group.id, caller.id, body.messages);
   const isNew = ({ id }: Sent): boolean =>
     !isRepeated || deps.readModel.messagePosition(group.id, caller.id, id) === undefined;
   const fresh = body.messages.flatMap((sent, index): SentMessage[] => {
     const epoch = epochs[index]!;
     const isTaken = epoch <= group.epoch && epoch >= group.epoch - deps.limits.pastEpochs;
-    return isTaken && isNew(sent) ? [[sent.id, epoch, sent.message]] : [];
+    return isMember && isTaken && isNew(sent) ? [[sent.id, epoch, sent.message]] : [];
   });
   if (fresh.length > 0) {
     const { account, id: device } = caller;
@@ -87,7 +91,7 @@ function epochOf({ id, message }: Sent, group: GroupView): number {
 
 /** From where the fold has placed each message, or why it did not. */
 async function respond(call: SendCall, epochs: readonly number[]) {
-  const { params, body, caller } = call;
+  const { params, body, caller, now } = call;
   const { readModel } = call.deps;
   const group = groupOf(readModel, params.group);
   const isMember = group.roster.some((member) => member?.device === caller.id);
@@ -101,7 +105,11 @@ async function respond(call: SendCall, epochs: readonly number[]) {
   const last = Math.max(...results.map(({ position }) => position ?? 0));
   if (last === 0) throw onlyProblem(readModel, group, caller, results, Math.min(...epochs));
   const head = readModel.entryAt(group.id, last as Position)?.head;
-  if (head === undefined) throw new Error('a placed message has no head');
+  if (head === undefined) {
+    if (last >= group.logStart) throw new Error('a placed message has no head');
+    // too late for a receipt: the head there is not kept any more
+    return answer(201, { results, epoch: group.epoch, time: now } satisfies MessagesResponse);
+  }
   return answerWith(call, results, group.epoch, { position: last as Position, head });
 }
 

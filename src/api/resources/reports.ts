@@ -75,7 +75,7 @@ function committerOf(readModel: ReadModel, group: GroupView, { position, epoch, 
   if (entry?.kind !== 'commit' || entry.epoch !== epoch || !equalBytes(sha256(entry.payload), commit)) {
     throw new ProblemError('not-found', 'there is no such commit at this position');
   }
-  const device = readModel.device(entry.sender);
-  if (device === undefined) throw new ProblemError('not-found', 'the device that sent the commit is gone');
-  return { account: device.account, device: device.id };
+  const account = readModel.ownerOf(entry.sender); // who committed garbage and was revoked since is reported, too
+  if (account === undefined) throw new Error('a commit in the log is of no account');
+  return { account, device: entry.sender };
 }

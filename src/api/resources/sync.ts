@@ -66,7 +66,7 @@ async function sync(call: SyncCall): Promise<Answer> {
   const read = (): FramedPage => pageAfter(deps.readModel, caller, cursor, limits);
   const waitMs = Math.min((query.wait ?? 0) * 1000, waitMaxMs);
   const page = read();
-  if (page.framed.length > 0 || waitMs === 0) return pageAnswer(page, accept);
+  if (page.framed.length > 0 || page.gaps !== undefined || waitMs === 0) return pageAnswer(page, accept);
   return pageAnswer(await longPoll(call, read, waitMs), accept);
 }
 

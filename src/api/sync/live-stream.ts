@@ -65,7 +65,8 @@ export async function runLiveStream(options: LiveStreamOptions): Promise<void> {
       if (result.kind === 'cursor-invalid') return end('cursor-invalid', false);
       const { page } = result;
       cursor = page.cursor;
-      if (page.framed.length > 0 && !(await send(format.page(page)))) return end('slow-reader', true);
+      const says = page.framed.length > 0 || page.gaps !== undefined;
+      if (says && !(await send(format.page(page)))) return end('slow-reader', true);
       if (!page.upToDate) {
         await nextTurn();
         continue;

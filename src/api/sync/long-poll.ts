@@ -20,7 +20,7 @@ export async function waitForPage({ read, watch, waitMs, closing, request }: Lon
       if (isSettled) return;
       try {
         const page = read();
-        if (page.framed.length === 0 && !isLast) return;
+        if (page.framed.length === 0 && page.gaps === undefined && !isLast) return;
         finish(() => resolve(page));
       } catch (error) {
         finish(() => reject(error));

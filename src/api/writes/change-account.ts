@@ -52,14 +52,17 @@ export async function changeAccount(call: AccountChangeCall, wanted: WantedChang
   const { deps, shared, caller, now, requestId, requestDigest } = call;
   const { account, signed, statement, keyPackages = [] } = wanted;
   const eventId = requestEventId(caller.id, requestId);
-  const wait = deps.readModel.request(eventId) === undefined ? shared.accountChanges.take(account, now) : 0;
-  if (wait > 0) throw new ProblemError('rate-limited', 'this account changes too often', { retryAfterSeconds: wait });
   const added = statement.type === 'add-device' ? statement.device : undefined;
   const device = added === undefined ? undefined : deviceIdOf(added.key, sha256);
   const packages = await sortPackages(call, keyPackages, {
     owner: { account, device: device ?? caller.id, signatureKeys: added?.signatureKeys ?? [] },
     stock: { available: 0, lastResort: false },
   });
+  let isCharged = false;
+  const chargeTo = (id: AccountId): void => {
+    const wait = shared.accountChanges.take(id, now);
+    if (wait > 0) throw new ProblemError('rate-limited', 'this account changes too often', { retryAfterSeconds: wait });
+  };
   const result = await appendRequest<never>(deps, shared.gate, {
     eventId,
     digest: requestDigest,
@@ -71,6 +74,9 @@ export async function changeAccount(call: AccountChangeCall, wanted: WantedChang
       }
       const { lane, expected } = laneOf(view, account, statement, known.laneSequence);
       await checkStatement(known.chain, signed, statement, chainCrypto(deps));
+      // only what the account itself has signed uses up what it may do: anybody can send a statement about it
+      if (!isCharged) chargeTo(account);
+      isCharged = true;
       return {
         kind: 'append',
         lane,

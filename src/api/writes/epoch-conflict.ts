@@ -29,8 +29,11 @@ export function epochConflict(
 }
 
 function entriesSince(readModel: ReadModel, group: GroupView, caller: Pick<DeviceView, 'id'>, epoch: number) {
-  const [first] = readModel.entriesFromEpoch(group.id, epoch, FIRST_ENTRY).entries;
-  if (first === undefined) return { entries: [], more: false };
+  const {
+    entries: [first],
+    more,
+  } = readModel.entriesFromEpoch(group.id, epoch, FIRST_ENTRY);
+  if (first === undefined) return { entries: [], more };
   const entry = decodeEntry(first);
   const after = isGroupEntry(entry) ? entry.position - 1 : 0;
   // by way of the caller's own view: an epoch from before it joined shows it nothing (D11)

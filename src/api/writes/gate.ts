@@ -11,7 +11,7 @@ export interface Gate {
 
 const RETRY = { retryAfterSeconds: 60 };
 /** Never refused, however long they take: a slow disk is no overload. */
-const FLOOR = 16;
+const FLOOR = 128;
 /** A calm log takes a burst of so many. */
 const START = 512;
 /** An append to a log that has time takes a few milliseconds. */

@@ -8,8 +8,13 @@ export function memberOf(group: GroupView, device: DeviceId): MemberView | undef
 }
 
 /** Whether a device of the account, revoked or not, is a member now: then the account's other devices may join it (D18). */
-export function hasAccount(group: GroupView, account: AccountId): boolean {
+function hasAccount(group: GroupView, account: AccountId): boolean {
   return group.roster.some((member) => member?.account === account);
+}
+
+/** Whether the caller may join by an external commit: as another device of a member, or again, or where joining is open. */
+export function mayJoin(group: GroupView, { account }: Pick<DeviceView, 'account'>): boolean {
+  return group.roles.join === 'open' || hasAccount(group, account);
 }
 
 /** A group that the caller may know of because it has been a member of it. */

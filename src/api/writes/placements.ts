@@ -54,7 +54,10 @@ export function placementsOf(
   return row.map((placement, i) => placement ?? place(sent[i]!));
 }
 
-/** Whether the entry at the position is this device's, and holds just these bytes under this id (D15, D16). */
+/**
+ * Whether the entry at the position is this device's, and holds just these bytes under this id (D15, D16). Of one that is not kept any
+ * more only the id is known: whoever comes that late with it is told where its message stood.
+ */
 function isAt(
   readModel: ReadModel,
   group: GroupId,
@@ -62,7 +65,7 @@ function isAt(
   { device, id, message }: SentById & { readonly device: DeviceId },
 ): boolean {
   const stored = readModel.entryAt(group, position);
-  if (stored === undefined) return false;
+  if (stored === undefined) return position < (readModel.group(group)?.logStart ?? 1);
   const entry = decodeEntry(stored.bytes);
   return entry.kind === 'message' && entry.sender === device && entry.id === id && equalBytes(entry.payload, message);
 }
