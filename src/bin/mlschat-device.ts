@@ -4,6 +4,7 @@ import { neutralise } from '../client/terminal/neutralise.ts';
 import { EXIT, type ExitCode } from '../client/terminal/pipe.ts';
 import type { DeviceSettings, ParsedArguments } from './mlschat-args.ts';
 import type { ChatProcess } from './mlschat-run.ts';
+import { storeOptions } from './mlschat-secret.ts';
 
 type Wanted = Extract<ParsedArguments, { kind: 'link' | 'recover' }>;
 type NewDevice = typeof import('../client/open-new-device.ts');
@@ -16,7 +17,7 @@ export async function runMlschatDevice(
 ): Promise<ExitCode> {
   const say = (row: string): void => void io.stdout.write(`${row}\n`);
   try {
-    if (wanted.kind === 'link') await link(wanted, io.signal, say, load);
+    if (wanted.kind === 'link') await link(wanted, io, say, load);
     else await recover(wanted, io, say, load);
     return EXIT.done;
   } catch (error) {
@@ -26,8 +27,8 @@ export async function runMlschatDevice(
 }
 
 async function link(
-  { account, config, server }: Extract<Wanted, { kind: 'link' }>,
-  signal: AbortSignal,
+  { account, config, server, ...secret }: Extract<Wanted, { kind: 'link' }>,
+  io: Pick<ChatProcess, 'stdin' | 'stderr' | 'signal'>,
   say: (row: string) => void,
   load: () => Promise<Pick<NewDevice, 'linkFolder'>>,
 ): Promise<void> {
@@ -37,20 +38,26 @@ async function link(
     say(`  /link ${code}`);
     say('Waiting for it…');
   };
-  const name = await linkFolder({ dir: config, server, account, signal, onOffer });
+  const name = await linkFolder({
+    ...{ dir: config, server, account, signal: io.signal, onOffer },
+    ...storeOptions(secret, io),
+  });
   say(`This is a device of ${neutralise(name)} now. ${startHint(config, name)}`);
 }
 
 async function recover(
-  { config, server }: DeviceSettings,
-  { stdin, signal }: Pick<ChatProcess, 'stdin' | 'signal'>,
+  { config, server, ...secret }: DeviceSettings,
+  io: Pick<ChatProcess, 'stdin' | 'stderr' | 'signal'>,
   say: (row: string) => void,
   load: () => Promise<Pick<NewDevice, 'recoverFolder'>>,
 ): Promise<void> {
   const { recoverFolder } = await load();
-  if (stdin.isTTY === true) say('Recovery code:');
-  const code = await firstLine(stdin);
-  const { name, groups, revoked } = await recoverFolder({ dir: config, server, code, signal });
+  if (io.stdin.isTTY === true) say('Recovery code:');
+  const code = await firstLine(io.stdin);
+  const { name, groups, revoked } = await recoverFolder({
+    ...{ dir: config, server, code, signal: io.signal },
+    ...storeOptions(secret, io),
+  });
   say(`This is the device of ${neutralise(name)} now.`);
   for (const label of revoked) say(`The device "${neutralise(label)}" is revoked.`);
   for (const { name: group, outcome } of groups) {

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import type { ColorSupportLevel } from 'chalk';
 import type { ChatClient } from '../client/chat-client.ts';
 import { explain } from '../client/terminal/explain.ts';
@@ -6,6 +7,7 @@ import { runInteractive } from '../client/terminal/interactive.ts';
 import type { TerminalInput } from '../client/terminal/keyboard.ts';
 import { colourLevel, createPalette } from '../client/terminal/palette.ts';
 import { EXIT, type ExitCode, exitCodeOf, runPipe } from '../client/terminal/pipe.ts';
+import { runTask } from '../client/terminal/run-task.ts';
 import type { ChatSettings } from './mlschat-args.ts';
 
 /** What of the process the chat uses, so that it can be run on other streams. */
@@ -54,18 +56,27 @@ export async function runMlschat(settings: ChatSettings, io: ChatProcess, open: 
 
 async function chat(settings: ChatSettings, io: ChatProcess, client: ChatClient): Promise<ExitCode> {
   const { stdin, stdout, stderr, signal } = io;
-  const { group, userName, since, json, follow } = settings;
+  const { group, userName, since, json, follow, notify } = settings;
   const palette = createPalette(colourLevel(io.env, stdout.isTTY === true, io.colours));
+  const row = (stream: NodeJS.WritableStream) => (text: string) => void stream.write(`${text}\n`);
+  if (settings.task !== undefined) {
+    return runTask({
+      ...{ client, group, json, palette, signal },
+      task: settings.task,
+      readInput: () => text(stdin),
+      out: row(stdout),
+      err: row(stderr),
+    });
+  }
   if (stdin.isTTY === true && stdout.isTTY === true && !json && follow !== false) {
     const { force } = io;
     const suspend = () => io.suspend();
-    const common = { client, group, userName, since, palette, signal, suspend, now: Date.now };
+    const common = { client, group, userName, since, palette, signal, suspend, now: Date.now, notify };
     await runInteractive({ ...common, input: stdin, output: stdout, force: () => force() });
     return EXIT.done;
   }
   // With --no-follow and a person at the keyboard there is no end of input to wait for.
   const reads = !(stdin.isTTY === true && follow === false);
-  const row = (stream: NodeJS.WritableStream) => (text: string) => void stream.write(`${text}\n`);
   return runPipe({
     ...{ client, group, userName, since, json, follow, palette, signal },
     input: reads ? linesOf(stdin) : undefined,

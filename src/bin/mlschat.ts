@@ -4,8 +4,11 @@ import chalk from 'chalk';
 import { BRACKETED_PASTE_OFF } from '../client/terminal/keyboard.ts';
 import { EXIT } from '../client/terminal/pipe.ts';
 import { parseChatArguments } from './mlschat-args.ts';
+import { runMlschatAtRest } from './mlschat-at-rest.ts';
+import { runMlschatAudit } from './mlschat-audit.ts';
 import { runMlschatDevice } from './mlschat-device.ts';
 import { type ChatProcess, runMlschat } from './mlschat-run.ts';
+import { storeOptions } from './mlschat-secret.ts';
 
 /** By convention 128 + SIGINT: ended by force, before everything was closed. */
 const EXIT_FORCED = 130;
@@ -32,11 +35,20 @@ async function main(): Promise<number> {
   stdout.on('error', () => ending.abort());
   if (stdout.isTTY) process.on('exit', () => stdout.write(BRACKETED_PASTE_OFF));
   const io: ChatProcess = { stdin, stdout, stderr, env, colours: chalk.level, signal: ending.signal, force, suspend };
+  if (parsed.kind === 'audit') {
+    const { askSecret } = storeOptions(parsed, io);
+    return runMlschatAudit(parsed, io, async (dir) =>
+      (await import('../client/open-audit.ts')).auditFolder(dir, askSecret),
+    );
+  }
+  if (parsed.kind === 'encrypt' || parsed.kind === 'passwd') {
+    return runMlschatAtRest(parsed, io, () => import('../client/open-at-rest.ts'));
+  }
   if (parsed.kind !== 'run') return runMlschatDevice(parsed, io, () => import('../client/open-new-device.ts'));
-  return runMlschat(parsed.settings, io, async ({ config, server, userName }) => {
+  return runMlschat(parsed.settings, io, async ({ config, server, userName, rotation, ...secret }) => {
     // Loaded only now: help and mistakes are answered without the whole engine.
     const { openChatClient } = await import('../client/open-chat-client.ts');
-    return openChatClient({ dir: config, server, userName });
+    return openChatClient({ dir: config, server, userName, rotation, ...storeOptions(secret, io) });
   });
 }
 

@@ -11,6 +11,7 @@
  * - `refused`: the server refused, the reason is the message.
  * - `unknown-group`, `unknown-cursor`: not in the local store.
  * - `timeout`: the time given was over first.
+ * - `passphrase`: the store is encrypted, and what opens it is missing or wrong.
  * - `storage`: the local store failed or holds something it never wrote.
  * - `worker-failed`: the engine's worker died more often than it may.
  * - `closed`: the client was closed.
@@ -27,6 +28,7 @@ export type ClientErrorCode =
   | 'unknown-group'
   | 'unknown-cursor'
   | 'timeout'
+  | 'passphrase'
   | 'storage'
   | 'worker-failed'
   | 'closed';

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { nodeSha256 } from '../mls/suite-node.ts';
 import type { AccountId } from '../wire/ids.ts';
 import { openClientFolder } from './runner/folder.ts';
 import { linkDevice, type NewDeviceOptions, type RecoveredAccount, recoverAccount } from './runner/new-device.ts';
-import { type ConnectApi, LABEL_MAX_CHARACTERS, STORE_FOLDER } from './runner/start.ts';
+import { type ConnectApi, LABEL_MAX_CHARACTERS } from './runner/start.ts';
 import type { ClientStore } from './store/client-store.ts';
-import { openLmdbStore } from './store/lmdb-store.ts';
+import { openStore } from './store/open-store.ts';
+import { type AskSecret, unlockStore } from './store/store-folder.ts';
 import { createHttpApi } from './transport/http-api.ts';
 
 export interface NewDeviceFolder {
@@ -17,6 +17,9 @@ export interface NewDeviceFolder {
   /** Shown to others beside the device; the host's name by default. */
   readonly deviceLabel?: string;
   readonly signal: AbortSignal;
+  /** Makes the store an encrypted one. */
+  readonly encrypt?: boolean;
+  readonly askSecret?: AskSecret;
 }
 
 /** `mlschat link`: see {@link linkDevice}. */
@@ -34,12 +37,12 @@ export function recoverFolder(folder: NewDeviceFolder & { readonly code: string 
 }
 
 async function inFolder<Result>(
-  { dir, server, deviceLabel, signal }: NewDeviceFolder,
+  { dir, server, deviceLabel, signal, encrypt, askSecret: ask }: NewDeviceFolder,
   work: (store: ClientStore, connect: ConnectApi, options: NewDeviceOptions) => Promise<Result>,
 ): Promise<Result> {
   const folder = openClientFolder(dir);
   try {
-    await using store = await openLmdbStore(join(folder.path, STORE_FOLDER));
+    await using store = await openStore(folder.path, await unlockStore(folder.path, { encrypt, ask }));
     const random = { now: Date.now, randomBytes: (length: number) => new Uint8Array(randomBytes(length)) };
     const connect: ConnectApi = ({ id, sign }) =>
       createHttpApi({ server, device: id, sign, sha256: nodeSha256, ...random });

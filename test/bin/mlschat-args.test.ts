@@ -2,10 +2,20 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseChatArguments } from '../../src/bin/mlschat-args.ts';
+import { ROTATION } from '../../src/client/engine/rotation.ts';
 
 const parse = (argv: readonly string[], env: Record<string, string> = {}) =>
   parseChatArguments(argv, { env, version: '1.2.3' });
 const CURSOR = `c${'A'.repeat(22)}`;
+
+test('audit needs a folder and nothing else', async () => {
+  expect(await parse(['audit', '--config', 'd', '--json'])).toMatchObject({
+    kind: 'audit',
+    config: resolve('d'),
+    json: true,
+  });
+  expect(await parse(['audit', '--config='])).toMatchObject({ kind: 'usage' });
+});
 
 describe('settings', () => {
   test('group and name are enough: the server is on this machine, the folder in the home folder', async () => {
@@ -19,6 +29,8 @@ describe('settings', () => {
         since: undefined,
         follow: undefined,
         json: false,
+        notify: 'off',
+        rotation: ROTATION,
       },
     });
   });
@@ -38,6 +50,8 @@ describe('settings', () => {
         since: CURSOR,
         follow: false,
         json: true,
+        notify: 'off',
+        rotation: ROTATION,
       },
     });
   });
@@ -91,6 +105,17 @@ describe('help', () => {
     expect(await parse(['--version'])).toEqual({ kind: 'text', text: '1.2.3' });
   });
 
+  test('S7: --encrypt and --key-file go with whatever opens the folder; encrypt and passwd need no group', async () => {
+    const chat = await parse(['tea', 'alice', '--encrypt', '--key-file', '/k']);
+    expect(chat).toMatchObject({ kind: 'run', settings: { encrypt: true, keyFile: '/k' } });
+    expect((await parse(['tea', 'alice'])) as object).not.toHaveProperty('settings.encrypt');
+    expect(await parse(['recover', '--encrypt'])).toMatchObject({ kind: 'recover', encrypt: true });
+    const encrypt = await parse(['encrypt', '--config', '/c', '--key-file', '/k']);
+    expect(encrypt).toEqual({ kind: 'encrypt', config: '/c', keyFile: '/k' });
+    const passwd = await parse(['passwd', '--config', '/c', '--new-key-file', '/n']);
+    expect(passwd).toEqual({ kind: 'passwd', config: '/c', newKeyFile: '/n' });
+  });
+
   test('link names an account by its id, recover takes nothing but where; both need no group', async () => {
     const account = 'a'.repeat(32);
     const linked = await parse(['link', account, '--config', '/new', '--server', 'http://host:1']);
@@ -100,5 +125,63 @@ describe('help', () => {
       expect((await parse(wrong)).kind, wrong.join(' ')).toBe('usage');
     }
     expect(await parse(['#link', 'alice'])).toMatchObject({ kind: 'run', settings: { group: 'link' } });
+  });
+});
+
+describe('one thing to be done', () => {
+  const task = async (...argv: string[]) => {
+    const parsed = await parse(argv);
+    return parsed.kind === 'run' ? [parsed.settings.group, parsed.settings.userName, parsed.settings.task] : parsed;
+  };
+
+  test('send takes the rest as one message, also what looks like a command or, after --, like a flag', async () => {
+    expect(await task('send', 'tea', 'alice', 'the', 'kettle', 'is on')).toEqual([
+      'tea',
+      'alice',
+      { kind: 'send', text: 'the kettle is on' },
+    ]);
+    expect(await task('send', 'tea', 'alice', '/quit')).toEqual(['tea', 'alice', { kind: 'send', text: '/quit' }]);
+    expect(await task('send', 'tea', 'alice', '--', '-n', '--json')).toMatchObject([
+      'tea',
+      'alice',
+      { kind: 'send', text: '-n --json' },
+    ]);
+    const again = await parse(['--config', 'a', 'send', 'tea', 'alice', 'hi', '--config', 'b']);
+    expect(again).toMatchObject({ settings: { config: resolve('b'), task: { text: 'hi' } } });
+    expect(await task('send', 'tea', 'alice', '007')).toMatchObject(['tea', 'alice', { text: '007' }]);
+    expect(await task('send', 'tea', 'alice')).toEqual(['tea', 'alice', { kind: 'send', text: undefined }]);
+  });
+
+  test('tail and export', async () => {
+    expect(await task('tail', 'tea', 'alice')).toMatchObject(['tea', 'alice', { lines: 10, follow: false }]);
+    expect(await task('tail', 'tea', 'alice', '-n', '3', '--follow')).toMatchObject([
+      'tea',
+      'alice',
+      { kind: 'tail', lines: 3, follow: true },
+    ]);
+    expect(await task('tail', 'tea', 'alice', '-n', 'many')).toMatchObject({ kind: 'usage' });
+    expect(await task('export', 'tea', 'alice', 'f.txt')).toMatchObject(['tea', 'alice', { file: 'f.txt' }]);
+    expect(await task('export', 'tea', 'alice')).toMatchObject(['tea', 'alice', { file: undefined }]);
+  });
+
+  test('a group may have the name of a command, with its #', async () => {
+    expect(await task('#send', 'alice')).toEqual(['send', 'alice', undefined]);
+  });
+
+  test('how to call, and when to renew keys', async () => {
+    expect(await parse(['tea', 'alice', '--notify', 'bell'])).toMatchObject({ settings: { notify: 'bell' } });
+    expect(await parse(['tea', 'alice'], { MLSCHAT_NOTIFY: 'osc9' })).toMatchObject({ settings: { notify: 'osc9' } });
+    expect(await parse(['tea', 'alice', '--notify', 'gong'])).toMatchObject({ kind: 'usage' });
+    expect(await parse(['tea', 'alice', '--rotate-after-messages', '0', '--rotate-after-days', '1'])).toMatchObject({
+      settings: { rotation: { afterMessages: Number.POSITIVE_INFINITY, afterMs: 86_400_000 } },
+    });
+    expect(await parse(['tea', 'alice', '--rotate-after-days', 'soon'])).toMatchObject({ kind: 'usage' });
+  });
+
+  test('shells complete commands and flags', async () => {
+    const script = await parse(['completion']);
+    expect(script).toMatchObject({ kind: 'text', text: expect.stringContaining('mlschat --get-yargs-completions') });
+    const found = await parse(['--get-yargs-completions', 'mlschat', 'se']);
+    expect(found).toMatchObject({ kind: 'text', text: expect.stringContaining('send') });
   });
 });

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ChildLines, spawnLines } from '../support/process.ts';
 import { hasTmux, openWindow, type Window } from '../support/tmux.ts';
+import { until } from '../support/until.ts';
 
 const MLSD = join(import.meta.dirname, '../../dist/bin/mlsd.js');
 const MLSCHAT = join(import.meta.dirname, '../../dist/bin/mlschat.js');
@@ -142,6 +143,67 @@ describe.skipIf(!BUILT)('mlschat as a program, against a real server', { timeout
     },
   );
 
+  test.skipIf(!hasTmux)(
+    'in a real terminal: a paste is one message, a resize keeps the screen whole, and kill -9 loses nothing',
+    async () => {
+      const command = chatCommand('gus', 'den');
+      const open = async () => {
+        const window = await openWindow(command, { columns: 90, rows: 40 }, { NO_COLOR: '1', TZ: 'UTC' });
+        windows.push(window);
+        return window;
+      };
+      const talk = (rows: readonly string[]) => rows.filter((row) => /^#den <| {2}of one message$/.test(row));
+      const first = await open();
+      await first.sees((rows) => rows.at(-1) === '#den gus>');
+      await first.paste('two rows\nof one message');
+      await first.sees((rows) => rows.at(-1) === '  of one message');
+      await first.press('Enter');
+      await first.sees((rows) => rows.at(-1) === '#den gus>' && rows.includes('  of one message'));
+      await first.resize(60, 20);
+      await enter(first, 'after the resize');
+      const before = talk(
+        await first.sees((rows) => rows.at(-1) === '#den gus>' && rows.includes('#den <gus> after the resize')),
+      );
+      process.kill(await first.pid(), 'SIGKILL');
+      await first.close();
+      const again = await open();
+      const screen = await again.sees((rows) => rows.at(-1) === '#den gus>' && talk(rows).length >= before.length);
+      expect(talk(screen)).toEqual(before);
+      expect(before).toEqual([
+        '#den <gus> [created the group]',
+        '#den <gus> two rows',
+        '  of one message',
+        '#den <gus> after the resize',
+      ]);
+      await enter(again, '/quit');
+      await again.sees((rows) => rows.includes('Goodbye!'));
+    },
+  );
+
+  test('send, tail and export do one thing each, and the bot of the readme answers', async () => {
+    expect((await run('boss', 'bots', '/whoami\n')).code).toBe(0);
+    const bot = join(folder, 'bot.mjs');
+    const config = join(folder, 'clock');
+    await writeFile(bot, await readmeBot({ group: 'bots', config }));
+    const answering = spawnLines(process.execPath, [bot]);
+    const [program = '', ...rest] = chatCommand('boss', 'bots');
+    const task = (name: string, ...more: string[]) => spawnLines(program, [rest[0]!, name, ...rest.slice(1), ...more]);
+    try {
+      await until(() => answering.errors.some((line) => line.includes('Ask to be invited: boss')));
+      expect((await run('boss', 'bots', '/invite clock\n')).out).toContain('clock is invited to #bots');
+      expect(await task('send', '!time').exited).toBe(0);
+      const tail = task('tail', '-n', '20', '--follow');
+      await tail.waitForLine((line) => /^#bots <clock> boss: \d{4}-\d\d-\d\dT/.test(line), 'the bot answers');
+      await tail.kill('SIGTERM');
+      const exported = task('export', '--json');
+      expect(await exported.exited).toBe(0);
+      const texts = exported.lines.map((line) => JSON.parse(line).text).filter((text) => text !== undefined);
+      expect(texts).toEqual(['!time', expect.stringMatching(/^boss: /)]);
+    } finally {
+      await answering.kill('SIGTERM');
+    }
+  });
+
   test('fault 11: without a server text is kept, exit code 3, and goes out at the next start', async () => {
     expect((await run('cid', 'kept', 'first\n')).code).toBe(0);
     const { port } = new URL(url);
@@ -158,6 +220,18 @@ describe.skipIf(!BUILT)('mlschat as a program, against a real server', { timeout
     expect(rest.out).toEqual(online.out.slice(2));
   });
 });
+
+/** The example of the readme as it stands there, with this test's program, server, folder and group. */
+async function readmeBot({ group, config }: { group: string; config: string }): Promise<string> {
+  const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
+  const blocks = [...readme.matchAll(/```js\n([\s\S]*?)\n```/g)].map(([, block = '']) => block);
+  const code = blocks.find((block) => block.includes('spawn(')) ?? '';
+  const typed = "spawn('npx', ['mlschat', '--config', 'bot', '--json', 'tea', 'clock']";
+  expect(code).toContain(typed);
+  expect(code.trim().split('\n').length).toBeLessThanOrEqual(20);
+  const args = [MLSCHAT, '--server', url, '--config', config, '--json', group, 'clock'];
+  return code.replace(typed, `spawn(${JSON.stringify(process.execPath)}, ${JSON.stringify(args)}`);
+}
 
 async function enter(window: Window, line: string): Promise<void> {
   await window.type(line);

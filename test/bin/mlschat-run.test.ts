@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import type { ChatSettings } from '../../src/bin/mlschat-args.ts';
 import { type ChatProcess, runMlschat } from '../../src/bin/mlschat-run.ts';
+import { ROTATION } from '../../src/client/engine/rotation.ts';
 import type { Cursor, GroupId } from '../../src/wire/ids.ts';
 import { teaClient } from '../client/terminal/chat-on-fake-terminal.ts';
 import type { FakeChatClient } from '../support/fake-chat-client.ts';
@@ -17,6 +18,8 @@ const SETTINGS: ChatSettings = {
   since: undefined,
   follow: undefined,
   json: false,
+  notify: 'off',
+  rotation: ROTATION,
 };
 
 function piped(input: string) {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { encodeText } from '../../src/client/engine/content.ts';
+import { encodeContent } from '../../src/client/content/content.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
 import { toHex } from '../../src/wire/bytes.ts';
@@ -57,7 +57,12 @@ async function corrupt(founder: TestDevice, group: Uint8Array, victims: readonly
 }
 
 async function say(founder: TestDevice, group: Uint8Array, text: string): Promise<void> {
-  const made = await encrypt(suite, founder.state(group), encodeText(text), new Uint8Array(0));
+  const made = await encrypt(
+    suite,
+    founder.state(group),
+    encodeContent({ text }, new Uint8Array(16)),
+    new Uint8Array(0),
+  );
   founder.setState(group, made.state);
   okValue(await founder.postMessages(group, [{ id: newId(), message: made.message }]));
 }

@@ -13,6 +13,7 @@ import { equalBytes } from '../../wire/bytes.ts';
 import { type HandshakeEntry, nextHead } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
 import { bringsRevoked } from './account-entry.ts';
+import { lostOwnLine, missedLine } from './gap.ts';
 import { closeIntention, failEverything } from './intentions.ts';
 import { changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
 import { declarationBreach, handshakesOf, overreachText } from './opaque.ts';
@@ -20,11 +21,13 @@ import { keepTexts } from './outbox.ts';
 import { keepRecentGenerations, park, receiveIn } from './placing.ts';
 import { withHead } from './recent-heads.ts';
 import { parkForRecovery, recoveredLine } from './recovery.ts';
+import { freshLeaf } from './rotation.ts';
 import {
   type EngineEnv,
   type Group,
   type LineDraft,
   type Needs,
+  type OutboxItem,
   type PendingCommit,
   type Step,
   step,
@@ -112,7 +115,11 @@ export async function mergeOwnCommit(
   const changes = changesBetween(env, placed.mls, state);
   const line = membershipLine(env, entry, env.directory.person(env.me.account, env.me.device), epochOf(state), changes);
   const { pending: _pending, leaving, ...rest } = placed;
-  const merged: Group = { ...rest, mls: state, ...(leaving === undefined ? {} : { leaving }) };
+  const due = placed.topic !== undefined && changes.added.length > 0 ? ({ topicDue: true } as const) : {};
+  // a commit that only adds need not have new keys of its own
+  const isRenewal = placed.intentions.some(({ id, kind }) => id === pending.intention && kind !== 'add');
+  const leaf = isRenewal ? { leafUse: freshLeaf(env.now()) } : {};
+  const merged: Group = { ...rest, ...due, ...leaf, mls: state, ...(leaving === undefined ? {} : { leaving }) };
   const closed = closeIntention(merged, pending.intention);
   return step(
     { ...closed.group, generations: keepRecentGenerations(closed.group, PAST_EPOCHS) },
@@ -135,20 +142,24 @@ export async function installExternal(
   const follows = head !== undefined && entry.position === group.position + 1;
   const placed = follows ? withHead(group, entry.position, nextHead(head, bytes, env.sha256)) : headless;
   const { pending: _pending, parkedReason: _reason, leaving: _leaving, recovery, ...rest } = placed;
+  // what the server had taken before it was missed, and did not come until here, was among what is gone
+  const isLost = ({ accepted }: OutboxItem): boolean => accepted && recovery?.missed !== undefined;
   const joined: Group = {
     ...rest,
     phase: 'member',
     position: entry.position,
     mls: state,
     generations: new Map(),
+    leafUse: freshLeaf(env.now()),
     // ciphertexts of a member in good standing stay good, and may be on their way: only what was made out of step is made anew
-    outbox: group.phase === 'member' ? group.outbox : keepTexts(group.outbox),
+    outbox: group.phase === 'member' ? group.outbox : keepTexts(group.outbox.filter((item) => !isLost(item))),
   };
-  const lines: LineDraft[] = [];
+  const lines: LineDraft[] = group.outbox.filter(isLost).map((item) => lostOwnLine(env, item));
   const { time, position } = entry;
   const missed = entry.position - group.position - 1;
   if (recovery !== undefined && !recovery.gaveUp) {
-    lines.push(recoveredLine(recovery, { epoch: epochOf(state), time, position }));
+    const at = { epoch: epochOf(state), time, position };
+    lines.push(recovery.missed === undefined ? recoveredLine(recovery, at) : missedLine(group, recovery.missed, at));
   } else {
     if (group.position > 0 && missed > 0) {
       lines.push({ kind: 'warning', text: `${missed} entries before this could not be read here.`, time, position });

@@ -1,17 +1,21 @@
+import { parseIdentity } from '../../mls/identity.ts';
 import { withOwnLeave } from '../../mls/session/proposal.ts';
 import { epochOf } from '../../mls/session/state.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { type GroupEntry, type HandshakeEntry, type MessageEntry, nextHead } from '../../wire/entry.ts';
+import { readContent } from '../content/content.ts';
 import { applyAccountEntry, withExpulsions } from './account-entry.ts';
 import { applyCommit, installExternal, mergeOwnCommit } from './apply-commit.ts';
+import { decodeAttachment, fileNote, fileText } from './attachment.ts';
 import { decodeBinding, isBoundTo } from './binding.ts';
-import { decodeText } from './content.ts';
+import { placeOf, takeShown } from './content.ts';
 import { countGeneration } from './generations.ts';
 import { handshakesOf } from './opaque.ts';
 import { takeOwnMessage } from './outbox.ts';
 import { park, receiveIn } from './placing.ts';
 import { withFirstHead, withHead } from './recent-heads.ts';
 import { applyReport } from './recovery.ts';
+import { freshLeaf } from './rotation.ts';
 import { type EngineEnv, type Group, type LineDraft, type Needs, type Step, step } from './types.ts';
 import { compareSeen, settleReceipts } from './witness.ts';
 
@@ -85,6 +89,7 @@ function applyCreation(env: EngineEnv, group: Group, entry: GroupEntry, bytes: U
     ...(entry.position === 1 ? withFirstHead(rest, 1, head) : rest),
     phase: 'member',
     position: entry.position,
+    leafUse: freshLeaf(env.now()),
   };
   const by = env.directory.person(env.me.account, env.me.device);
   return step(created, {
@@ -125,19 +130,30 @@ async function applyMessage(env: EngineEnv, group: Group, entry: MessageEntry): 
   }
   const compared = compareSeen(env, group, sender, binding.seen, entry);
   lines.push(...compared.lines);
-  const text = decodeText(received.plaintext);
-  lines.push(
-    text === undefined
-      ? { kind: 'warning', text: `${sender.name} sent something that this version cannot show.`, time, position }
-      : { kind: 'message', id, sender, text, own: sender.account === env.me.account, time, position },
-  );
+  const attachment = decodeAttachment(received.plaintext);
+  const { domain } = parseIdentity(received.sender.identity) ?? env.me;
+  const place = placeOf(env, group, { domain, account: sender.account });
+  const read = readContent(received.plaintext, place, env.sha256);
+  const shown = attachment === undefined ? read : { ...read, text: fileText(attachment) };
+  const file = attachment === undefined ? {} : { file: fileNote(attachment) };
+  const own = sender.account === env.me.account;
+  const taken =
+    shown === undefined
+      ? { group: compared.group, lines: [unshowable(sender.name, entry)] }
+      : takeShown(env, compared.group, shown, { id, sender, own, time, position, ...file });
+  lines.push(...taken.lines);
   const next: Group = {
-    ...compared.group,
+    ...taken.group,
     mls: received.state,
     generations: sequence.generations,
-    unread: group.unread + 1,
+    unread: group.unread + (shown?.as === 'topic' || shown?.statuses !== undefined ? 0 : 1),
   };
-  return step(next, { lines, consumed: [received.consumed] });
+  const attachments = attachment === undefined ? {} : { attachments: [{ position, attachment }] };
+  return step(next, { lines, consumed: [received.consumed], ...attachments });
+}
+
+function unshowable(name: string, { time, position }: MessageEntry): LineDraft {
+  return { kind: 'warning', text: `${name} sent something that this version cannot show.`, time, position };
 }
 
 async function applyProposal(

@@ -136,6 +136,10 @@ export async function prepareRejoin(
   if (!equalBytes(groupIdOf(joined.state), group.bytes)) {
     return refuseIntention(group, intention.id, 'the server answered with another group');
   }
+  // what the GroupInfo is of counts, not what the server says of it: an old one would lead back
+  if (epochOf(joined.state) !== served.epoch + 1) {
+    return refuseIntention(group, intention.id, 'the server answered with another epoch than it says');
+  }
   const pending: PendingCommit = {
     id: newClientId(env.now(), env.randomBytes),
     kind: 'external',

@@ -4,6 +4,7 @@ import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
 import { expelTurn } from './account-entry.ts';
 import { nextIntention } from './commits.ts';
 import { mustPropose, proposalTurn } from './leave.ts';
+import { hasReport } from './marks.ts';
 import { canSeal, dueTexts, sendable } from './outbox.ts';
 import { recoveryWork } from './recovery.ts';
 import type { Group } from './types.ts';
@@ -21,6 +22,11 @@ export type Effect = { readonly key: string } & (
       readonly idempotencyKey: ClientId;
       readonly messages: readonly { readonly id: ClientId; readonly message: Uint8Array }[];
     }
+  /** The oldest file that the server does not have. */
+  | { readonly kind: 'upload'; readonly localId: ClientId }
+  | { readonly kind: 'share-topic' }
+  /** What came and was read, after a while, so that much is told in one message. */
+  | { readonly kind: 'tell-marks' }
   | { readonly kind: 'seal' }
   /** Seal again what the server refused, once the log is read up to here. */
   | { readonly kind: 'reseal' }
@@ -67,11 +73,15 @@ function outboxEffects(group: Group, sha256: Sha256): readonly Effect[] {
   if (group.phase !== 'member') return [];
   const messages = sendable(group).map(({ sealed: { id, message } }) => ({ id, message }));
   const effects: Effect[] = [];
+  const [upload] = group.uploads ?? [];
+  if (upload !== undefined) effects.push({ kind: 'upload', key: upload.localId, localId: upload.localId });
   if (messages.length > 0) {
     // the key follows from the ids: the same messages have the same key, also after a restart
     const idempotencyKey = toBase64Url(sha256(toUtf8(messages.map(({ id }) => id).join(' ')))) as ClientId;
     effects.push({ kind: 'post-messages', key: idempotencyKey, idempotencyKey, messages });
   }
+  if (group.topicDue === true) effects.push({ kind: 'share-topic', key: `topic-${group.position}` });
+  if (canSeal(group) && hasReport(group)) effects.push({ kind: 'tell-marks', key: 'marks' });
   if (canSeal(group)) {
     const [waiting] = dueTexts(group, { reseal: false });
     if (waiting !== undefined) effects.push({ kind: 'seal', key: waiting.localId });

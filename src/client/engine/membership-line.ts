@@ -21,6 +21,7 @@ interface MembershipChange {
   readonly appointed?: readonly Person[];
   readonly dismissed?: readonly Person[];
   readonly invite?: 'admins' | 'members';
+  readonly join?: 'invite' | 'open';
   readonly added: readonly { readonly identity: string }[];
   readonly removed: readonly { readonly identity: string }[];
 }
@@ -51,16 +52,17 @@ export function membershipLine(
   };
 }
 
-function changesRoles({ appointed = [], dismissed = [], invite }: MembershipChange): boolean {
-  return appointed.length > 0 || dismissed.length > 0 || invite !== undefined;
+function changesRoles({ appointed = [], dismissed = [], invite, join }: MembershipChange): boolean {
+  return appointed.length > 0 || dismissed.length > 0 || invite !== undefined || join !== undefined;
 }
 
-function rolesPart(change: MembershipChange): Pick<MembershipChange, 'appointed' | 'dismissed' | 'invite'> {
-  const { appointed = [], dismissed = [], invite } = change;
+function rolesPart(change: MembershipChange): Pick<MembershipChange, 'appointed' | 'dismissed' | 'invite' | 'join'> {
+  const { appointed = [], dismissed = [], invite, join } = change;
   return {
     ...(appointed.length === 0 ? {} : { appointed }),
     ...(dismissed.length === 0 ? {} : { dismissed }),
     ...(invite === undefined ? {} : { invite }),
+    ...(join === undefined ? {} : { join }),
   };
 }
 
@@ -73,6 +75,7 @@ export function rolesChange(env: EngineEnv, before: GroupRoles | undefined, afte
     appointed: people(is.filter((account) => !was.includes(account))),
     dismissed: people(was.filter((account) => !is.includes(account))),
     ...(after === undefined || before?.invite === after.invite ? {} : { invite: after.invite }),
+    ...(after === undefined || before?.join === after.join ? {} : { join: after.join }),
   };
 }
 

@@ -1,12 +1,19 @@
 import { encrypt } from '../../mls/session/message.ts';
 import { type Consumed, epochOf, pendingProposalsOf } from '../../mls/session/state.ts';
+import { toBase64Url } from '../../wire/bytes.ts';
 import type { MessageEntry } from '../../wire/entry.ts';
 import type { ClientId } from '../../wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../wire/limits.ts';
+import { encodeContent } from '../content/content.ts';
+import { SALT_BYTES } from '../content/mimi-content.ts';
+import { encodeAttachment, fileNote } from './attachment.ts';
 import { encodeBinding } from './binding.ts';
-import { encodeText } from './content.ts';
+import { shownOf, takeShown } from './content.ts';
+import { lostOwnLine } from './gap.ts';
 import { giveUp, voidedIn } from './generations.ts';
-import { type EngineEnv, type Group, type OutboxItem, type Signal, type Step, step } from './types.ts';
+import { reportMarks } from './marks.ts';
+import { usedOnce } from './rotation.ts';
+import { type EngineEnv, type Group, type LineDraft, type OutboxItem, type Signal, type Step, step } from './types.ts';
 import { lastSeen } from './witness.ts';
 
 /** Messages that travel in one request. */
@@ -16,7 +23,7 @@ export const MESSAGES_MAX_BYTES = 768 * 1024;
 
 export function queueText(
   group: Group,
-  item: { localId: ClientId; ordinal: number; text: string; time: number },
+  item: { localId: ClientId; ordinal: number; text: string; time: number; content?: Uint8Array },
 ): Step {
   return step({ ...group, outbox: [...group.outbox, { ...item, accepted: false, stale: false }] });
 }
@@ -69,14 +76,23 @@ export async function sealTexts(env: EngineEnv, group: Group, options: { readonl
     }
     // encrypted anew it keeps its id: should the first ciphertext still be on its way, only one of the two is placed
     const id = item.localId;
-    const made = await encrypt(env.suite, state, encodeText(item.text), encodeBinding(id, voided, seen));
+    // made once: a message that is encrypted anew keeps the id that others may have replied to
+    const content = item.content ?? contentOf(env, group, item);
+    const made = await encrypt(env.suite, state, content, encodeBinding(id, voided, seen));
     state = made.state;
     consumed.push(made.consumed);
     const { epoch, message, generation } = made;
-    outbox.push({ ...item, sealed: { id, epoch, message, generation }, stale: false });
+    outbox.push({ ...item, content, sealed: { id, epoch, message, generation }, stale: false });
     sealed += 1;
   }
   return sealed === 0 ? step(group) : step({ ...given, mls: state, outbox }, { consumed });
+}
+
+function contentOf({ me, randomBytes }: EngineEnv, { id }: Group, { text, attachment }: OutboxItem): Uint8Array {
+  const salt = randomBytes(SALT_BYTES);
+  if (attachment === undefined) return encodeContent({ text }, salt);
+  const url = `https://${me.domain}/v1/groups/${id}/blobs/${toBase64Url(attachment.hash)}`;
+  return encodeAttachment(attachment, url, salt);
 }
 
 /**
@@ -104,8 +120,8 @@ export function keepTexts(outbox: readonly OutboxItem[]): readonly OutboxItem[] 
   return outbox.map((item) => (item.sealed === undefined || item.accepted ? item : { ...item, stale: true }));
 }
 
-export type MessageResult = { readonly id: string } & (
-  | { readonly kind: 'accepted' }
+export type MessageResult = { readonly id: string } /** `position`: where it stands, as far as the server says. */ & (
+  | { readonly kind: 'accepted'; readonly position?: number }
   | { readonly kind: 'stale' }
   | { readonly kind: 'refused'; readonly reason: string }
 );
@@ -114,6 +130,7 @@ export type MessageResult = { readonly id: string } & (
 export function messagesAnswered(env: EngineEnv, group: Group, results: readonly MessageResult[]): Step {
   const answers = new Map(results.map((result) => [result.id, result]));
   const sent: Signal[] = [];
+  const lost: LineDraft[] = [];
   const refused: { text: string; reason: string; item: OutboxItem }[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
@@ -124,7 +141,9 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         break;
       case 'accepted':
         if (!item.accepted) sent.push({ kind: 'sent', localId: item.localId });
-        outbox.push({ ...item, accepted: true, stale: false });
+        // its entry would have come by now: it is no longer on the server
+        if (answer.position !== undefined && answer.position <= group.position) lost.push(lostOwnLine(env, item));
+        else outbox.push({ ...item, accepted: true, stale: false });
         break;
       case 'stale':
         outbox.push({ ...item, stale: true });
@@ -147,11 +166,12 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
   return step(
     { ...given, outbox: remade },
     {
-      lines: refused.map(({ text, reason }) => ({
-        kind: 'warning',
-        time: env.now(),
-        text: `Not sent (${reason}): ${text}`,
-      })),
+      lines: [
+        ...lost,
+        ...refused.map(({ text, reason }): LineDraft => {
+          return { kind: 'warning', time: env.now(), text: `Not sent (${reason}): ${text}` };
+        }),
+      ],
       signals: sent,
     },
   );
@@ -162,21 +182,38 @@ export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry
   const item = group.outbox.find((candidate) => candidate.sealed?.id === entry.id);
   if (item === undefined) return undefined;
   const sender = env.directory.person(env.me.account, env.me.device);
+  const { time, position } = entry;
+  const { attachment } = item;
+  const shown =
+    attachment === undefined ? shownOf(env, group, item) : { ...shownOf(env, group, item), text: item.text };
+  const file = attachment === undefined ? {} : { file: fileNote(attachment) };
+  const taken = takeShown(env, group, shown, { id: item.localId, sender, own: true, time, position, ...file });
   return step(
-    { ...group, outbox: group.outbox.filter((candidate) => candidate !== item) },
     {
-      lines: [
-        {
-          kind: 'message',
-          id: item.localId,
-          sender,
-          text: item.text,
-          own: true,
-          time: entry.time,
-          position: entry.position,
-        },
-      ],
+      ...taken.group,
+      outbox: group.outbox.filter((candidate) => candidate !== item),
+      leafUse: usedOnce(group.leafUse),
+    },
+    {
+      lines: taken.lines,
       signals: item.accepted ? [] : [{ kind: 'sent', localId: item.localId }],
+      ...(attachment === undefined ? {} : { attachments: [{ position, attachment }] }),
     },
   );
+}
+
+/** Tells what came and was read since the last time. */
+export function tellMarks(env: EngineEnv, group: Group, place: { localId: ClientId; ordinal: number }): Step {
+  const told = reportMarks(env, group, place);
+  return told.item === undefined ? step(told.group) : queueText(told.group, told.item);
+}
+
+/** Tells the topic again, for those who were let in after it. */
+export function shareTopic(env: EngineEnv, group: Group, item: { localId: ClientId; ordinal: number }): Step {
+  const { topicDue, ...rest } = group;
+  const { topic } = group;
+  if (topicDue === undefined || topic === undefined) return step(group);
+  const { text, position } = topic;
+  const content = encodeContent({ text, as: 'topic', since: position }, env.randomBytes(SALT_BYTES));
+  return queueText(rest, { ...item, text, time: env.now(), content });
 }

@@ -3,6 +3,7 @@ import { epochOf, membersOf } from '../../mls/session/state.ts';
 import type { HandshakeEntry, ReportEntry } from '../../wire/entry.ts';
 import type { DeviceId } from '../../wire/ids.ts';
 import type { Person } from '../chat-client.ts';
+import { stillMissed } from './gap.ts';
 import { addIntention, closeIntention } from './intentions.ts';
 import { park } from './placing.ts';
 import { type EngineEnv, type Group, type LineDraft, type Recovery, type Signal, type Step, step } from './types.ts';
@@ -48,8 +49,10 @@ export function tryRecovery(env: EngineEnv, group: Group): Step {
     return addIntention(tried, `recovery-${position}-${attempts}`, { kind: 'rejoin' });
   }
   const text =
-    `Commit ${epoch + 1} by ${committer} could not be processed here, and joining again failed. ` +
-    'Nothing after it can be read here; /rejoin tries once more, or an administrator removes and invites you.';
+    recovery.missed === undefined
+      ? `Commit ${epoch + 1} by ${committer} could not be processed here, and joining again failed. ` +
+        'Nothing after it can be read here; /rejoin tries once more, or an administrator removes and invites you.'
+      : stillMissed(group, recovery.missed, env.now());
   return step(
     { ...group, recovery: { ...recovery, gaveUp: true } },
     { lines: [{ kind: 'warning', text, time: env.now() }] },

@@ -22,7 +22,7 @@ export function isLastAdministrator(state: MlsState, account: AccountId): boolea
  */
 export function rolesIntent(
   state: MlsState,
-  { appoint, dismiss, invite }: Extract<Intention, { kind: 'roles' }>,
+  { appoint, dismiss, invite, join }: Extract<Intention, { kind: 'roles' }>,
 ): { readonly roles: GroupRoles } | string | undefined {
   const roles = rolesOf(state);
   if (roles === undefined) return 'this group has no roles';
@@ -34,7 +34,8 @@ export function rolesIntent(
   // who has left meanwhile administers nothing, and the server takes no role of a stranger
   const present = admins.filter((account) => members.has(account)).sort();
   if (present.length === 0) return 'the group would have no administrator; name another one first: /promote NAME';
-  const next: GroupRoles = { ...roles, admins: present, invite: invite ?? roles.invite };
-  const isSame = next.invite === roles.invite && present.join() === [...roles.admins].sort().join();
+  const next: GroupRoles = { ...roles, admins: present, invite: invite ?? roles.invite, join: join ?? roles.join };
+  const isSame =
+    next.invite === roles.invite && next.join === roles.join && present.join() === [...roles.admins].sort().join();
   return isSame ? undefined : { roles: next };
 }

@@ -3,6 +3,7 @@ import type { Consumed, GroupState as MlsState } from '../../mls/session/state.t
 import type { Suite } from '../../mls/suite.ts';
 import type { AccountId, ClientId, DeviceId, GroupId, Sha256 } from '../../wire/ids.ts';
 import type { HistoryContent, Person } from '../chat-client.ts';
+import type { Attachment, Upload } from './attachment.ts';
 import type { Directory, KnownAccount } from './directory.ts';
 import type { HeadRow } from './recent-heads.ts';
 
@@ -16,6 +17,8 @@ export interface EngineEnv {
   /** Local time, milliseconds since 1970. */
   readonly now: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** Whether the person tells others what came and was read, and wants to know it of them. */
+  readonly marks?: () => boolean;
 }
 
 export interface Me {
@@ -49,6 +52,11 @@ export interface Group {
   /** The last of the chain's heads, up to `head`. */
   readonly heads?: readonly HeadRow[];
   readonly evidence?: Evidence;
+  readonly topic?: Topic;
+  /** Present while the person wants receipts. */
+  readonly marks?: Marks;
+  /** Somebody was let in who cannot have read the topic: it is to be told again. */
+  readonly topicDue?: true;
   /** Absent before the join and after the removal. */
   readonly mls?: MlsState;
   /** Present for an opaque group, as far as the server said so. */
@@ -64,14 +72,51 @@ export interface Group {
   /** What is still to be committed, oldest first. */
   readonly intentions: readonly Intention[];
   readonly outbox: readonly OutboxItem[];
+  /** Files on their way to the server, oldest first; each becomes an item of the outbox when it is there. */
+  readonly uploads?: readonly Upload[];
   readonly leaving?: Leaving;
   readonly unread: number;
+  /** Its news are not announced. */
+  readonly muted?: true;
+  /** How long the own leaf's keys have been in use; absent where they never were renewed by this version. */
+  readonly leafUse?: LeafUse;
   /** Devices whose revocation stands in this group's log as far as it was read. */
   readonly revoked?: readonly DeviceId[];
   /** Members that are revoked devices, to be removed. Not stored. */
   readonly toExpel?: readonly DeviceId[];
   /** No new commit before this epoch: the server said that the group is there. Not stored. */
   readonly waitForEpoch?: number;
+}
+
+/** What has been done with the keys of the own leaf, see rotation.ts. */
+export interface LeafUse {
+  /** Local time they came into use, milliseconds since 1970. */
+  readonly since: number;
+  /** Own messages since. */
+  readonly messages: number;
+  /** They are those of a key package, which others have had for a while. */
+  readonly fromPackage?: true;
+}
+
+/** What came and was read, see marks.ts. */
+export interface Marks {
+  /** Messages of others, oldest first; `told`: what the others know of it. */
+  readonly heard: readonly {
+    readonly id: string;
+    readonly is: 'delivered' | 'read';
+    readonly told?: 'delivered' | 'read';
+  }[];
+  readonly own: readonly { readonly id: string; readonly position: number }[];
+  /** Up to where others got and read own messages, 0 before the first. */
+  readonly by: readonly { readonly account: AccountId; readonly delivered: number; readonly read: number }[];
+}
+
+/** What the group is about, as a member has said. */
+export interface Topic {
+  readonly text: string;
+  readonly by: Person;
+  /** Where it was set: the newest counts. */
+  readonly position: number;
 }
 
 /** What can be held against the server, see witness.ts. */
@@ -127,6 +172,17 @@ export interface Recovery {
   /** Rejoins asked for so far. */
   readonly attempts: number;
   readonly gaveUp: boolean;
+  /** It was no commit: entries are no longer on the server, and were never read here. */
+  readonly missed?: Missed;
+}
+
+/** Entries that the server kept no longer when this device came for them. */
+export interface Missed {
+  readonly count: number;
+  /** Position of the last of them. */
+  readonly to: number;
+  /** When the first entry behind them was taken, milliseconds since 1970; absent when nothing comes behind them. */
+  readonly before?: number;
 }
 
 /** What the server of an opaque group is told about a commit. */
@@ -187,6 +243,7 @@ export type IntentionKind =
       readonly appoint: readonly AccountId[];
       readonly dismiss: readonly AccountId[];
       readonly invite?: 'admins' | 'members';
+      readonly join?: 'invite' | 'open';
     }
   | { readonly kind: 'rejoin' };
 
@@ -203,8 +260,12 @@ export interface OutboxItem {
   /** Order of all unsent texts of this device. */
   readonly ordinal: number;
   readonly text: string;
+  /** What is encrypted: made once, so that the message keeps its id. Absent in rows from before there were ids. */
+  readonly content?: Uint8Array;
   /** Local time of typing, milliseconds since 1970. */
   readonly time: number;
+  /** The message is this file, which the server has; the text is for people. */
+  readonly attachment?: Attachment;
   readonly sealed?: {
     readonly id: ClientId;
     readonly epoch: number;
@@ -258,6 +319,8 @@ export interface Step {
   readonly accounts?: readonly KnownAccount[];
   /** Receipts that were compared, to be stored with it. */
   readonly receipts?: readonly SettledReceipt[];
+  /** Files that came, to be stored with it. */
+  readonly attachments?: readonly { readonly position: number; readonly attachment: Attachment }[];
 }
 
 /** A step that cannot be taken before something is fetched; nothing has changed. */
@@ -267,10 +330,11 @@ export type Needs =
   | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number };
 
 export function step(group: Group, more: Partial<Omit<Step, 'group'>> = {}): Step {
-  const { lines = [], signals = [], consumed = [], accounts, receipts } = more;
+  const { lines = [], signals = [], consumed = [], accounts, receipts, attachments } = more;
   return {
     ...{ group, lines, signals, consumed },
     ...(accounts === undefined ? {} : { accounts }),
     ...(receipts === undefined ? {} : { receipts }),
+    ...(attachments === undefined ? {} : { attachments }),
   };
 }

@@ -10,6 +10,7 @@ import { keepTexts } from './outbox.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
 import { endRecovery } from './recovery.ts';
+import { packageLeaf } from './rotation.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
 /** A group of which nothing is known but that it is there. */
@@ -35,8 +36,8 @@ export interface WelcomeKeys {
 }
 
 /**
- * Joins by an invitation. One that was used before, or that an own rejoin has overtaken, changes nothing. One that
- * cannot be used leaves a parked group behind, so that its name and the reason are visible.
+ * Joins by an invitation. One that was used before, or that an own rejoin has overtaken, changes nothing, and none leads
+ * out of a group that this device is a member of: whoever made it could have made it for another group. One that cannot be used leaves a parked group behind, so that its name and the reason are visible.
  */
 export async function applyWelcome(
   env: EngineEnv,
@@ -47,6 +48,12 @@ export async function applyWelcome(
   const { group: bytes, name, position, head, epoch, inviter, welcome } = entry.payload;
   const group = known ?? emptyGroup(bytes, name ?? idOfGroup(bytes).slice(0, 8));
   if (group.position >= position) return step(group);
+  if (group.phase === 'member' || group.phase === 'creating') {
+    // RFC 9420 §12.4.3.1: the id of a group that this device takes part in is nobody else's to use
+    const text =
+      'An invitation into another group under the id of this one was not followed: this device is a member here.';
+    return step(group, { lines: [{ kind: 'warning', text, time: entry.time, position: group.position }] });
+  }
   const refuse = (reason: string): Step => {
     const parked = park({ ...group, position, head }, `The invitation cannot be used (${reason})`, entry.time);
     return { ...parked, group: { ...parked.group, name: name ?? parked.group.name } };
@@ -75,6 +82,7 @@ export async function applyWelcome(
     phase: 'member',
     mls: joined.state,
     generations: new Map(),
+    leafUse: packageLeaf(env.now()),
     // what was sealed before is of keys that this membership does not have
     outbox: keepTexts(group.outbox),
     unread: group.unread + 1,

@@ -110,7 +110,7 @@ export function settleReceipts(taken: Step, entry: GroupEntry | undefined, time:
     if (!isOther && (served === undefined || equalBytes(served, promised.head))) continue;
     const { position, receipt, signature } = promised;
     const text = `The server has signed another history of #${group.name} than it shows (entry ${position}): it is not to be trusted; "mlschat audit" prints the proof`;
-    const proof = { position, receipt, signature, ...(served === undefined ? {} : { served }) };
+    const proof = { position, receipt, signature, ...(served === undefined || isOther ? {} : { served }) };
     const [next, more] = broken(group, group.evidence ?? NO_EVIDENCE, proof, time, text);
     group = next;
     lines.push(...(more.lines ?? []));

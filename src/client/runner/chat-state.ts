@@ -7,11 +7,13 @@ import { type Cursor, type GroupId, START_CURSOR } from '../../wire/ids.ts';
 import type { HistoryLine } from '../chat-client.ts';
 import type { KnownAccount } from '../engine/directory.ts';
 import type { Group, Signal, Step } from '../engine/types.ts';
+import { attachmentWrite } from '../store/attachment-rows.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { groupRemoval, groupWrites } from '../store/group-rows.ts';
-import { cursorWrite, lineWrites } from '../store/history-rows.ts';
+import { cursorWrite } from '../store/history-rows.ts';
 import { keys } from '../store/keys.ts';
 import { receiptWrite } from '../store/receipt-rows.ts';
+import { type NewLine, newLineWrites } from './new-lines.ts';
 
 /** What a committed batch tells the rest of the client, in order. */
 export type Notice =
@@ -78,6 +80,7 @@ export async function openChatState(options: {
     const removed: Group[] = [];
     const writes: Write[] = [];
     const notices: Notice[] = [];
+    const lines: NewLine[] = [];
     const consumed: Step['consumed'][number][] = [];
     let ordinal = lastLine;
     let reached: Cursor | undefined;
@@ -90,14 +93,19 @@ export async function openChatState(options: {
         if (groupOf(group.id) !== group) changed.set(group.id, group);
         consumed.push(...step.consumed);
         for (const account of step.accounts ?? []) writes.push(...accountWrites(account));
+        for (const { position, attachment } of step.attachments ?? []) {
+          writes.push(attachmentWrite(group.bytes, position, attachment));
+        }
         for (const settled of step.receipts ?? []) writes.push(receiptWrite(group.bytes, settled));
         for (const signal of step.signals) notices.push({ type: 'signal', group: group.id, signal });
         for (const draft of step.lines) {
           ordinal += 1;
           const lineCursor = at ?? localCursor(cursor, ordinal);
           const line: HistoryLine = { ...draft, group: group.id, groupName: group.name, cursor: lineCursor };
-          writes.push(...lineWrites(line, group.bytes, ordinal), cursorWrite(lineCursor, ordinal));
-          notices.push({ type: 'line', line });
+          writes.push(cursorWrite(lineCursor, ordinal));
+          const notice = { type: 'line' as const, line };
+          lines.push({ ordinal, group: group.bytes, notice });
+          notices.push(notice);
         }
       },
       remove: (id) => {
@@ -115,6 +123,7 @@ export async function openChatState(options: {
         reached = to;
       },
       commit: async () => {
+        writes.push(...(await newLineWrites(store, lines)));
         for (const group of changed.values()) writes.push(...groupWrites(groups.get(group.id), group));
         for (const group of removed) writes.push(...(await groupRemoval(store, group)));
         if (reached !== undefined && reached !== cursor) writes.push(cursorWrite(reached, ordinal));

@@ -1,3 +1,5 @@
+import type { GroupId } from '../../wire/ids.ts';
+import { ProblemError } from '../../wire/problems.ts';
 import { compareHead } from '../engine/apply-entry.ts';
 import { parkAtEnd } from '../engine/placing.ts';
 import type { ServerApi } from '../transport/server-api.ts';
@@ -21,7 +23,10 @@ export async function compareHistories(world: {
   for (const { id, phase, position } of [...state.groups.values()]) {
     if (phase !== 'member') continue;
     const end = await api.endOf(id);
-    const head = end !== undefined && end >= position ? await api.headAt(id, position) : undefined;
+    const compared = end !== undefined && end >= position ? await headOf(api, id, position) : 'none';
+    // what is no longer there cannot be compared: the stream names the gap, and the group is joined again over it
+    if (compared === 'expired') continue;
+    const head = compared === 'none' ? undefined : compared;
     await serial.run(async () => {
       const group = state.groups.get(id);
       if (group === undefined || group.position !== position) return;
@@ -29,5 +34,14 @@ export async function compareHistories(world: {
       batch.take(head === undefined ? parkAtEnd(group, end ?? 0, now()) : compareHead(group, position, head, now()));
       await batch.commit();
     });
+  }
+}
+
+async function headOf(api: ServerApi, id: GroupId, position: number): Promise<Uint8Array | 'none' | 'expired'> {
+  try {
+    return (await api.headAt(id, position)) ?? 'none';
+  } catch (error) {
+    if (error instanceof ProblemError && error.code === 'cursor-expired') return 'expired';
+    throw error;
   }
 }

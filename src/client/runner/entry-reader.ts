@@ -16,6 +16,7 @@ import { type Cursor, type GroupId, groupIdOf } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { judgeOwnChange } from '../engine/account-entry.ts';
 import { applyEntry, compareHead } from '../engine/apply-entry.ts';
+import { passGap } from '../engine/gap.ts';
 import { park } from '../engine/placing.ts';
 import type { EngineEnv, Needs, Step } from '../engine/types.ts';
 import { applyWelcome, emptyGroup } from '../engine/welcome.ts';
@@ -178,9 +179,18 @@ export function createEntryReader(options: {
     }
   };
 
+  /** What is no longer on the server, of the groups that are known so far; saying it again changes nothing. */
+  const passGaps = (batch: Batch, { gaps = [] }: Page): void => {
+    for (const gap of gaps) {
+      const known = batch.group(groupIdOf(gap.group));
+      if (known !== undefined) batch.take(passGap(env, known, gap));
+    }
+  };
+
   return {
     readSlice: async (page, from) => {
       const batch = state.begin();
+      passGaps(batch, page);
       const started = monotonicMs();
       let next = from;
       let needs: Needs | undefined;
@@ -198,6 +208,7 @@ export function createEntryReader(options: {
           break;
         }
         if (result !== undefined) batch.take(result, cursor);
+        if (page.gaps !== undefined) passGaps(batch, page); // of a group that an invitation has just begun
         passed.push(cursor);
         next += 1;
       }
@@ -208,6 +219,7 @@ export function createEntryReader(options: {
     },
     finishPage: async (page) => {
       const batch = state.begin();
+      passGaps(batch, page);
       for (const { group, position, hash } of page.heads) {
         const known = batch.group(groupIdOf(group));
         // without a cursor: a page's may be that of its last entry, which readers stand at already

@@ -1,9 +1,10 @@
 import { accountOf, parseIdentity } from '../../mls/identity.ts';
 import { isAdmin } from '../../mls/roles.ts';
 import { epochOf, membersOf, rolesOf } from '../../mls/session/state.ts';
+import { toHex } from '../../wire/bytes.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
 import { foldName } from '../../wire/names.ts';
-import type { GroupStatus, MemberStatus } from '../chat-client.ts';
+import type { GroupStatus, MemberStatus, Verified } from '../chat-client.ts';
 import type { Directory } from '../engine/directory.ts';
 import { handshakesOf } from '../engine/opaque.ts';
 import type { Group, Me } from '../engine/types.ts';
@@ -23,9 +24,29 @@ export function statusOf(group: Group): GroupStatus {
     members: mls === undefined ? 0 : accountsOf(group).size,
     state,
     ...handshakesOf(group),
-    ...(roles === undefined ? {} : { invite: roles.invite }),
+    ...(roles === undefined ? {} : { invite: roles.invite, join: roles.join }),
+    ...(group.muted === undefined ? {} : { muted: group.muted }),
     ...(state === 'parked' && reason !== undefined ? { parkedReason: reason } : {}),
+    ...(group.topic === undefined ? {} : { topic: group.topic.text }),
+    ...(group.head === undefined ? {} : { head: toHex(group.head) }),
+    ...differencesOf(group),
   };
+}
+
+function marksOf({ marks }: Group, account: AccountId): Pick<MemberStatus, 'marks'> {
+  const found = marks?.by.find((each) => each.account === account);
+  return found === undefined ? {} : { marks: { delivered: found.delivered, read: found.read } };
+}
+
+function differencesOf({ evidence }: Group): Pick<GroupStatus, 'differences'> {
+  if (evidence === undefined) return {};
+  const differences = [
+    ...evidence.splits.map(({ with: { name }, position }) => ({ kind: 'split' as const, with: name, position })),
+    ...evidence.broken.map(({ receipt, position }) => {
+      return { kind: receipt === undefined ? ('unproven' as const) : ('receipt' as const), position };
+    }),
+  ];
+  return differences.length === 0 ? {} : { differences };
 }
 
 /** Accounts with their devices, in the order of their first leaf. */
@@ -39,7 +60,12 @@ export function accountsOf(group: Group): ReadonlyMap<AccountId, readonly Device
   return accounts;
 }
 
-export function membersStatus(group: Group, directory: Directory, me: Me): readonly MemberStatus[] {
+export function membersStatus(
+  group: Group,
+  directory: Directory,
+  me: Me,
+  verified: (account: AccountId) => Verified,
+): readonly MemberStatus[] {
   const roles = group.mls === undefined ? undefined : rolesOf(group.mls);
   return [...accountsOf(group)].map(([account, devices]) => ({
     name: directory.get(account)?.name ?? '?',
@@ -47,6 +73,8 @@ export function membersStatus(group: Group, directory: Directory, me: Me): reado
     devices,
     role: roles !== undefined && isAdmin(roles, account) ? 'admin' : 'member',
     me: account === me.account,
+    verified: verified(account),
+    ...marksOf(group, account),
   }));
 }
 

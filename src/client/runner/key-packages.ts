@@ -140,6 +140,11 @@ export function createRefiller(
   };
 }
 
+/** Packages of which this device has the secrets: what it can be invited with. */
+export async function countKeyPackages(store: ClientStore): Promise<number> {
+  return (await store.range(rangeOf('keyPackage'))).length;
+}
+
 /** Drops the secrets of packages that nobody can use any more. */
 export async function dropExpiredKeyPackages(store: ClientStore, now: number): Promise<void> {
   const rows = await store.range(rangeOf('keyPackage'));

@@ -1,18 +1,22 @@
 import { createMlsConfig } from '../../mls/config.ts';
 import type { Suite } from '../../mls/suite.ts';
 import { type ClientId, type Cursor, type GroupId, newClientId, type Sha256 } from '../../wire/ids.ts';
-import type { ChatClient } from '../chat-client.ts';
+import type { ChatClient, HistoryLine } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
 import { chainOf, knownAccount } from '../engine/account-check.ts';
 import { withExpulsions } from '../engine/account-entry.ts';
-import { createDirectory } from '../engine/directory.ts';
+import { createDirectory, type Directory, type KnownAccount } from '../engine/directory.ts';
+import { noteRead } from '../engine/marks.ts';
+import { ROTATION, type RotationPolicy } from '../engine/rotation.ts';
 import { type EngineEnv, type Group, step } from '../engine/types.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { loadGroups } from '../store/group-rows.ts';
 import { readHistory, readRecent } from '../store/history-rows.ts';
+import { withQuotes } from '../store/message-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { createAccountCommands } from './account-commands.ts';
 import { type AccountAlarm, accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
+import { createFileCommands } from './attachments.ts';
 import { waitUntilCaughtUp } from './catch-up.ts';
 import { openChatState } from './chat-state.ts';
 import { createClientHub } from './client-hub.ts';
@@ -21,17 +25,22 @@ import { createEntryReader, type PoisonedEntry, type ReadingProgress } from './e
 import { asClientError } from './failures.ts';
 import { accountsOf, membersStatus, statusOf } from './group-views.ts';
 import { meOf, type StoredIdentity } from './identity.ts';
-import { createRefiller, dropExpiredKeyPackages, refillKeyPackages } from './key-packages.ts';
+import { joinGroupByName } from './join-group.ts';
+import { countKeyPackages, createRefiller, dropExpiredKeyPackages, refillKeyPackages } from './key-packages.ts';
 import { leaveGroup } from './leave-command.ts';
+import { createLocalCommands } from './local-commands.ts';
 import { createMembershipCommands } from './membership-commands.ts';
 import { openGroupByName } from './open-group.ts';
 import { type JoinedGroup, joinOwnGroups } from './own-groups.ts';
 import { createPerformEffect } from './perform-effect.ts';
 import { createReceiptBook } from './receipt-book.ts';
+import { loadReceiptsSetting } from './receipts-command.ts';
 import { Aborted, pause, untilAnswered } from './retry.ts';
+import { createRotationKeeper } from './rotation-keeper.ts';
 import { createSendCommand, groupIn, unsentLines } from './send-command.ts';
 import { createSerial } from './serial.ts';
 import { createSyncLoop } from './sync-loop.ts';
+import { openVerification } from './verification.ts';
 
 export interface LocalClientOptions {
   readonly store: ClientStore;
@@ -52,6 +61,7 @@ export interface LocalClientOptions {
   readonly joinsAtStart?: boolean;
   readonly progress?: ReadingProgress;
   readonly poisoned?: readonly PoisonedEntry[];
+  readonly rotation?: RotationPolicy;
 }
 
 export interface LocalClient extends ChatClient {
@@ -68,7 +78,15 @@ export interface LocalClient extends ChatClient {
 export async function openLocalClient(options: LocalClientOptions): Promise<LocalClient> {
   const { store, api, identity, suite, sha256, now, random, randomBytes } = options;
   const me = meOf(identity);
-  const directory = createDirectory(me.domain, await loadAccounts(store));
+  const known = createDirectory(me.domain, await loadAccounts(store));
+  let onKnown: (account: KnownAccount) => void = () => {};
+  const directory: Directory = {
+    ...known,
+    put: (account) => {
+      known.put(account);
+      onKnown(account);
+    },
+  };
   if (directory.get(me.account) === undefined) {
     const { statement, signature, device } = identity;
     const statements = [{ statement, signature }];
@@ -80,7 +98,9 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     await store.commit([accountWrite(own)]);
   }
   const config = createMlsConfig({ validateCredential: (text, key) => directory.validate(text, key) });
-  const env: EngineEnv = { suite, config, sha256, directory, me, now, randomBytes };
+  const receiptsSetting = await loadReceiptsSetting(store);
+  const marks = (): boolean => receiptsSetting.on;
+  const env: EngineEnv = { suite, config, sha256, directory, me, now, randomBytes, marks };
   await dropExpiredKeyPackages(store, now());
 
   const serial = createSerial();
@@ -105,6 +125,8 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     hub.run(serial.run(warn));
   };
   const accounts = createAccountBook({ store, api, directory, domain: me.domain, suite, sha256, signal, onAlarm });
+  const verification = await openVerification({ store, state, serial, directory, accounts, me, sha256, now });
+  onKnown = (account) => hub.run(verification.look(account));
   const refill = createRefiller((replaceLastResort) =>
     untilAnswered(
       () => {
@@ -136,7 +158,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     now: env.now,
     onConnection: (connection) => hub.emit({ type: 'connection', connection }),
     onCaughtUp: (cursor) => hub.emit({ type: 'caught-up', cursor }),
-    onProgress: (done) => hub.emit({ type: 'progress', done }),
+    onProgress: (progress) => hub.emit({ type: 'progress', ...progress }),
     onStock: (news) => hub.run(refill(news.lastResortUsed)),
   });
   const catchUp = (until: AbortSignal): Promise<void> => waitUntilCaughtUp({ api, state, sync }, until);
@@ -158,8 +180,13 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   const effects = createEffectRunner({ groups: state.groups, sha256, perform, signal, onFailure: hub.fail });
 
   const groupOf = (id: GroupId): Group => groupIn(state.groups.get(id));
+  const quoted = (lines: readonly HistoryLine[]) =>
+    withQuotes(store, lines, ({ group }) => state.groups.get(group)?.bytes);
   const unsent = (): number =>
-    [...state.groups.values()].reduce((sum, group) => sum + group.outbox.filter((item) => !item.accepted).length, 0);
+    [...state.groups.values()].reduce(
+      (sum, { outbox, uploads = [] }) => sum + outbox.filter((item) => !item.accepted).length + uploads.length,
+      0,
+    );
   const checkOpen = (): void => {
     if (signal.aborted) throw new ClientError('closed', 'the client is closed');
   };
@@ -197,7 +224,14 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
 
   const send = createSendCommand({ env, store, state, serial, sync });
 
+  const keeper = createRotationKeeper({
+    ...{ state, sync, now, random },
+    policy: options.rotation ?? ROTATION,
+    rotate: (id) => commands.rotate(id),
+  });
+
   hub.run(sync.run(signal));
+  hub.run(keeper.run(signal));
   hub.run(sync.whenUpToDate(signal).then(() => (signal.aborted ? undefined : refill(false))));
   if (options.joinsAtStart !== false) hub.run(joinAtStart());
   for (const id of state.groups.keys()) effects.reconcile(id);
@@ -209,9 +243,11 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
       connection: sync.connection,
       cursor: state.cursor,
       unsent: unsent(),
+      keyPackages: await countKeyPackages(store),
+      receipts: receiptsSetting.on,
     }),
     groups: async () => [...state.groups.values()].filter((group) => group.phase !== 'creating').map(statusOf),
-    members: async (id) => membersStatus(groupOf(id), directory, me),
+    members: async (id) => membersStatus(groupOf(id), directory, me, verification.of),
     openGroup: async (name, wanted) => {
       checkOpen();
       const opened = await openGroupByName(
@@ -226,15 +262,24 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
       }
       return opened;
     },
-    send: async (id, text) => {
+    send: async (id, text, how) => {
       checkOpen();
-      return send(id, text);
+      return send(id, text, how);
     },
     invite: async (id, names) => commands.invite(id, names),
     remove: async (id, names) => commands.remove(id, names),
     promote: async (id, names) => commands.promote(id, names),
     demote: async (id, names) => commands.demote(id, names),
     setPolicy: async (id, policy) => commands.setPolicy(id, policy),
+    joinGroup: async (name) => {
+      checkOpen();
+      return joinGroupByName({ env, api, state, serial, caughtUp, outcomes: hub.outcomes }, name);
+    },
+    safetyNumber: verification.safetyNumber,
+    markVerified: verification.markVerified,
+    ...createFileCommands({ env, api, store, state, serial }),
+    ...createLocalCommands({ store, state, serial }),
+    setReceipts: (on) => receiptsSetting.set(on, { state, serial }),
     rotate: async (id) => commands.rotate(id),
     rejoin: async (id) => commands.rejoin(id),
     leave: (id) => leaveGroup({ env, state, serial, leaves: hub.leaves }, id),
@@ -249,15 +294,18 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
       serial.run(async () => {
         const batch = state.begin();
         const group = groupOf(id);
-        if (group.unread === 0) return;
-        batch.take({ group: { ...group, unread: 0 }, lines: [], signals: [], consumed: [] });
+        const read = noteRead(group);
+        if (group.unread === 0 && read === group) return;
+        batch.take(step({ ...read, unread: 0 }));
         await batch.commit();
       }),
     history: (after: Cursor, { group, limit }) =>
-      readHistory(store, after, { limit, ...(group === undefined ? {} : { group: groupOf(group).bytes }) }),
+      readHistory(store, after, { limit, ...(group === undefined ? {} : { group: groupOf(group).bytes }) }).then(
+        quoted,
+      ),
     recent: async (id, limit) => {
       const group = groupOf(id);
-      const lines = await readRecent(store, group.bytes, limit);
+      const lines = await quoted(await readRecent(store, group.bytes, limit));
       return [...lines, ...unsentLines(group, env)].slice(-limit);
     },
     caughtUp,

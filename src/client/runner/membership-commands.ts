@@ -6,7 +6,7 @@ import { rolesOf } from '../../mls/session/state.ts';
 import { type AccountId, type GroupId, newClientId } from '../../wire/ids.ts';
 import { checkName, foldName } from '../../wire/names.ts';
 import type { ClaimResult } from '../../wire/schemas/key-packages.ts';
-import type { Done, PersonOutcome } from '../chat-client.ts';
+import type { Done, GroupPolicy, PersonOutcome } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
 import type { KnownAccount } from '../engine/directory.ts';
 import { addIntention } from '../engine/intentions.ts';
@@ -29,7 +29,7 @@ export interface MembershipCommands {
   remove(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
   promote(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
   demote(id: GroupId, names: readonly string[]): Promise<readonly PersonOutcome[]>;
-  setPolicy(id: GroupId, policy: { readonly invite: 'admins' | 'members' }): Promise<Done>;
+  setPolicy(id: GroupId, policy: GroupPolicy): Promise<Done>;
   rotate(id: GroupId): Promise<Done>;
   rejoin(id: GroupId): Promise<Done>;
 }
@@ -173,10 +173,10 @@ export function createMembershipCommands(world: {
   return {
     promote: (id, names) => changeRoles(id, names, 'promote'),
     demote: (id, names) => changeRoles(id, names, 'demote'),
-    setPolicy: async (id, { invite }) => {
+    setPolicy: async (id, policy) => {
       const no = forbidden(groupOf(id), 'set the policy', directory, me);
       if (no !== undefined) return { kind: 'refused', reason: no };
-      return doneOf(await commitFor(id, { kind: 'roles', appoint: [], dismiss: [], invite }));
+      return doneOf(await commitFor(id, { kind: 'roles', appoint: [], dismiss: [], ...policy }));
     },
     invite: async (id, names) => {
       const group = groupOf(id);

@@ -1,4 +1,4 @@
-import type { GroupId, Position } from '../../wire/ids.ts';
+import { type GroupId, newClientId, type Position } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { Accepted, MessagesResponse } from '../../wire/schemas/groups.ts';
 import { type CommitAnswer, commitAnswered, prepareCommit, prepareRejoin } from '../engine/commits.ts';
@@ -6,13 +6,14 @@ import type { Effect } from '../engine/effects.ts';
 import { addIntention, refuseIntention } from '../engine/intentions.ts';
 import { type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
 import { handshakesOf } from '../engine/opaque.ts';
-import { type MessageResult, messagesAnswered, sealTexts } from '../engine/outbox.ts';
+import { type MessageResult, messagesAnswered, sealTexts, shareTopic, tellMarks } from '../engine/outbox.ts';
 import { reportAnswered, tryRecovery } from '../engine/recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from '../engine/types.ts';
 import { type CheckedReceipt, takeReceipt } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
+import { createUploader } from './attachments.ts';
 import type { ChatState } from './chat-state.ts';
 import type { PerformEffect } from './effect-runner.ts';
 import { reasonOf } from './failures.ts';
@@ -24,6 +25,9 @@ import type { SyncLoop } from './sync-loop.ts';
 /** Jitter before a commit that lost its epoch is made anew: up to this much for each loss, up to a bound. */
 export const COMMIT_JITTER_MS = 40;
 export const COMMIT_JITTER_MAX_MS = 2_000;
+
+/** What comes and is read within this time is told in one message. */
+const MARKS_BATCH_MS = 10_000;
 
 /** Each rejoin that was refused quadruples the wait before the next. */
 const RECOVERY_BACKOFF_STEPS = 2;
@@ -138,7 +142,9 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       results = answer.results.map(messageResultOf);
       const last = lastPlaced(answer.results);
       const group = state.groups.get(id);
-      if (last !== undefined && group !== undefined) {
+      // for what the server has no longer there is no receipt either
+      const isLate = answer.receipt === undefined && last !== undefined && last.position <= (group?.position ?? 0);
+      if (last !== undefined && group !== undefined && !isLate) {
         const place = { group: group.bytes, ...last };
         receipt = await answered(() => receipts.check(answer.receipt, place), signal);
       }
@@ -209,6 +215,8 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     await update(id, (group) => tryRecovery(env, group));
   };
 
+  const upload = createUploader(world);
+
   return async (id, effect, signal) => {
     switch (effect.kind) {
       case 'create-group':
@@ -225,6 +233,23 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         return report(id, signal);
       case 'recover':
         return recover(id, effect.attempts, signal);
+      case 'upload':
+        return upload(id, effect.localId, signal);
+      case 'tell-marks':
+        await sync.whenUpToDate(signal);
+        await pause(MARKS_BATCH_MS, signal);
+        if (signal.aborted) throw new Aborted();
+        await update(id, (group) => {
+          const localId = newClientId(env.now(), env.randomBytes);
+          return tellMarks(env, group, { localId, ordinal: state.nextOutboxOrdinal() });
+        });
+        return;
+      case 'share-topic':
+        await update(id, (group) => {
+          const localId = newClientId(env.now(), env.randomBytes);
+          return shareTopic(env, group, { localId, ordinal: state.nextOutboxOrdinal() });
+        });
+        return;
       case 'seal':
         await sync.whenUpToDate(signal);
         if (signal.aborted) throw new Aborted();
@@ -281,8 +306,9 @@ function commitAnswerOf(error: ProblemError): CommitAnswer {
 }
 
 function messageResultOf(result: MessagesResponse['results'][number]): MessageResult {
-  const { id, problem } = result;
-  return { id, ...(problem === undefined ? { kind: 'accepted' } : MESSAGE_PROBLEMS[problem]) };
+  const { id, problem, position } = result;
+  if (problem !== undefined) return { id, ...MESSAGE_PROBLEMS[problem] };
+  return { id, kind: 'accepted', ...(position === undefined ? {} : { position }) };
 }
 
 /** The message that the answer's receipt is about: the last that was placed. */

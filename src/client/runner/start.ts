@@ -1,13 +1,13 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { createNodeSuite, nodeSha256 } from '../../mls/suite-node.ts';
 import { parseLaterStatement } from '../../wire/account-chain.ts';
 import { parseRegistration } from '../../wire/account-statement.ts';
 import { type DeviceId, deviceIdOf } from '../../wire/ids.ts';
 import type { ChatClient } from '../chat-client.ts';
+import type { RotationPolicy } from '../engine/rotation.ts';
 import type { ClientStore } from '../store/client-store.ts';
-import { openLmdbStore } from '../store/lmdb-store.ts';
+import { openStore } from '../store/open-store.ts';
 import { pinServerKey } from '../store/receipt-rows.ts';
 import { createHttpApi } from '../transport/http-api.ts';
 import type { ServerApi } from '../transport/server-api.ts';
@@ -17,7 +17,6 @@ import { asClientError } from './failures.ts';
 import { checkOwner, createIdentity, loadIdentity, register, type StoredIdentity } from './identity.ts';
 import { openLocalClient } from './local-client.ts';
 
-export const STORE_FOLDER = 'store';
 export const LABEL_MAX_CHARACTERS = 64;
 
 /** What a client is started with; can cross a worker boundary. */
@@ -27,7 +26,11 @@ export interface StartOptions {
   readonly server: string;
   readonly userName: string;
   readonly deviceLabel?: string;
+  /** Of an encrypted store. */
+  readonly dataKey?: Uint8Array;
   readonly poisoned?: readonly PoisonedEntry[];
+  /** When keys are renewed by themselves; {@link ROTATION} where nothing is said. */
+  readonly rotation?: RotationPolicy;
 }
 
 /** How the device's requests are signed; the device key comes with the identity. */
@@ -38,7 +41,15 @@ export type ConnectApi = (device: {
 
 /** Opens the store in the folder, registers when that is still to be done, and starts the client in this thread. */
 export async function startClient(options: StartOptions, progress?: ReadingProgress): Promise<ChatClient> {
-  const store = await openLmdbStore(join(options.dir, STORE_FOLDER));
+  return startWith(await openStore(options.dir, options.dataKey), options, progress);
+}
+
+/** The same over any store. Closes it when it fails. */
+export function startWith(
+  store: ClientStore,
+  options: Omit<StartOptions, 'dir' | 'dataKey'>,
+  progress?: ReadingProgress,
+): Promise<ChatClient> {
   const random = { now: Date.now, randomBytes };
   const connect: ConnectApi = ({ id, sign }) =>
     createHttpApi({ server: options.server, device: id, sign, sha256: nodeSha256, ...random });
@@ -49,7 +60,10 @@ export async function startClient(options: StartOptions, progress?: ReadingProgr
 export async function startOver(
   store: ClientStore,
   connect: ConnectApi,
-  options: Omit<StartOptions, 'dir'> & { readonly progress?: ReadingProgress; readonly random?: () => number },
+  options: Omit<StartOptions, 'dir' | 'dataKey'> & {
+    readonly progress?: ReadingProgress;
+    readonly random?: () => number;
+  },
 ): Promise<ChatClient> {
   const suite = createNodeSuite();
   const world = { suite, sha256: nodeSha256, now: Date.now, randomBytes };
@@ -89,6 +103,7 @@ export async function startOver(
       ...(recoveryCode === undefined ? {} : { recoveryCode }),
       ...(options.progress === undefined ? {} : { progress: options.progress }),
       ...(options.poisoned === undefined ? {} : { poisoned: options.poisoned }),
+      ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
     });
   } catch (error) {
     await api?.close();

@@ -1,10 +1,11 @@
 import { type Cursor, START_CURSOR } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
-import type { Connection } from '../chat-client.ts';
+import type { CatchUpProgress, Connection } from '../chat-client.ts';
 import type { Needs } from '../engine/types.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
+import { createCatchUpMeter } from './catch-up-meter.ts';
 import type { ChatState } from './chat-state.ts';
 import { compareHistories } from './compare-histories.ts';
 import type { EntryReader } from './entry-reader.ts';
@@ -45,13 +46,14 @@ export function createSyncLoop(options: {
   readonly now: () => number;
   readonly onConnection: (connection: Connection) => void;
   readonly onCaughtUp: (cursor: Cursor) => void;
-  readonly onProgress: (done: number) => void;
+  readonly onProgress: (progress: CatchUpProgress) => void;
   readonly onStock: (news: { low: boolean; lastResortUsed: boolean }) => void;
 }): SyncLoop {
   const { api, state, reader, accounts, serial, random } = options;
   let connection: Connection = { state: 'connecting' };
   let upToDate = false;
   let nudged = new AbortController();
+  const meter = createCatchUpMeter(options);
   const upToDateWaiters = new Set<() => void>();
   const passedListeners = new Set<(cursor: Cursor) => void>();
 
@@ -89,7 +91,8 @@ export function createSyncLoop(options: {
       next = slice.next;
       for (const cursor of slice.passed) passed(cursor);
       if (!upToDate && Math.floor((done + next) / PROGRESS_ENTRIES) > Math.floor((done + from) / PROGRESS_ENTRIES)) {
-        options.onProgress(done + next);
+        const progress = await meter.measure(page, done + next);
+        if (progress !== undefined) options.onProgress(progress);
       }
       if (slice.needs !== undefined) await fulfil(slice.needs);
     }
@@ -106,6 +109,7 @@ export function createSyncLoop(options: {
   /** One connection, until it ends. */
   const follow = async (cursor: Cursor, signal: AbortSignal): Promise<string> => {
     let done = 0;
+    meter.begin();
     for await (const item of api.syncStream(cursor, signal)) {
       if (signal.aborted) return 'closed';
       setConnection({ state: 'online' });

@@ -5,7 +5,18 @@ import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { groupIdOf } from '../../wire/ids.ts';
 import { ClientError } from '../client-error.ts';
 import { type HeadRow, headRowOf } from '../engine/recent-heads.ts';
-import type { Evidence, Group, Intention, Leaving, OutboxItem, PendingCommit, Recovery } from '../engine/types.ts';
+import type {
+  Evidence,
+  Group,
+  Intention,
+  LeafUse,
+  Leaving,
+  Marks,
+  OutboxItem,
+  PendingCommit,
+  Recovery,
+  Topic,
+} from '../engine/types.ts';
 import type { ClientStore, Write } from './client-store.ts';
 import { epochAndLeafOf, keys, ordinalOf, rangeOf } from './keys.ts';
 
@@ -26,7 +37,13 @@ interface GroupRecord {
   readonly voided?: Group['voided'];
   readonly unread: number;
   readonly revoked?: Group['revoked'];
+  readonly uploads?: Group['uploads'];
   readonly evidence?: Evidence;
+  readonly muted?: true;
+  readonly leafUse?: LeafUse;
+  readonly topic?: Topic;
+  readonly topicDue?: true;
+  readonly marks?: Marks;
 }
 
 /**
@@ -58,6 +75,8 @@ export async function groupRemoval(store: ClientStore, group: Group): Promise<re
     'outbox',
     'heads',
     'receipt',
+    'upload',
+    'attachment',
   ] as const;
   const rows = await Promise.all(tables.map((table) => store.range(rangeOf(table, group.bytes))));
   return rows.flat().map(([key]) => ({ key, value: undefined }));
@@ -83,7 +102,10 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: GroupRec
     recovery,
     voided,
     revoked,
+    uploads,
     evidence,
+    muted,
+    leafUse,
     ...fields
   } = record;
   const [epochRecord, packed, ratchets, generations, pending, outbox, heads] = await Promise.all([
@@ -105,6 +127,9 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: GroupRec
     id: groupIdOf(record.bytes),
     ...optional({ parkedReason, head, creation, leaving, handshakes, recovery, voided, revoked }),
     ...(evidence === undefined ? {} : { evidence }),
+    ...(uploads === undefined ? {} : { uploads }),
+    ...(muted === undefined ? {} : { muted }),
+    ...(leafUse === undefined ? {} : { leafUse }),
     ...(heads.length === 0 ? {} : { heads: heads.map(([, value]) => decode<HeadRow>(value)) }),
     ...(mls === undefined ? {} : { mls }),
     ...(pending === undefined ? {} : { pending: decode<PendingCommit>(pending) }),
@@ -120,7 +145,7 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: GroupRec
 
 function recordOf(group: Group): GroupRecord {
   const { bytes, name, phase, parkedReason, position, head, creation, intentions, leaving, unread } = group;
-  const { handshakes, recovery, voided, revoked, evidence } = group;
+  const { uploads, handshakes, recovery, voided, revoked, evidence, muted, leafUse, topic, topicDue, marks } = group;
   return {
     v: 1,
     bytes,
@@ -131,6 +156,12 @@ function recordOf(group: Group): GroupRecord {
     unread,
     ...optional({ parkedReason, head, creation, leaving, handshakes, recovery, voided, revoked }),
     ...(evidence === undefined ? {} : { evidence }),
+    ...(uploads === undefined ? {} : { uploads }),
+    ...(muted === undefined ? {} : { muted }),
+    ...(leafUse === undefined ? {} : { leafUse }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(topicDue === undefined ? {} : { topicDue }),
+    ...(marks === undefined ? {} : { marks }),
   };
 }
 

@@ -52,6 +52,35 @@ export async function readRecent(
   return values.flatMap((value) => (value === undefined ? [] : [decodeLine(value)])).reverse();
 }
 
+/** Lines read from the store at once while scanning. */
+const SCAN_PAGE_LINES = 500;
+
+/**
+ * Walks a group's lines from the newest to the oldest, at most `max` of them, until `look` says that it has seen enough.
+ *
+ * @returns whether the oldest line was looked at, so that there is nothing more
+ */
+export async function scanRecent(
+  store: ClientStore,
+  group: Uint8Array,
+  max: number,
+  look: (line: HistoryLine) => boolean,
+): Promise<boolean> {
+  const { from, to } = rangeOf('groupLine', group);
+  let end = to;
+  for (let left = max; left > 0; ) {
+    const limit = Math.min(left, SCAN_PAGE_LINES);
+    const rows = await store.range({ from, to: end, limit, reverse: true });
+    const values = await store.getMany(rows.map(([key]) => keys.line(ordinalOf(key))));
+    for (const value of values) if (value !== undefined && !look(decodeLine(value))) return false;
+    const oldest = rows.at(-1);
+    if (oldest === undefined || rows.length < limit) return true;
+    end = oldest[0].slice();
+    left -= rows.length;
+  }
+  return false;
+}
+
 interface StoredLine {
   readonly ordinal: number;
   readonly line: HistoryLine;
@@ -81,7 +110,8 @@ async function ordinalAt(store: ClientStore, cursor: Cursor): Promise<number> {
   return Number(textOf(value));
 }
 
-function decodeLine(bytes: Uint8Array): HistoryLine {
+/** @throws ClientError `storage` */
+export function decodeLine(bytes: Uint8Array): HistoryLine {
   return JSON.parse(textOf(bytes)) as HistoryLine;
 }
 

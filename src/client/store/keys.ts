@@ -15,6 +15,8 @@ const TABLES = {
   generation: 'n',
   pending: 'p',
   outbox: 'o',
+  upload: 'u',
+  attachment: 'f',
   keyPackage: 'k',
   account: 'a',
   line: 'l',
@@ -22,9 +24,41 @@ const TABLES = {
   cursor: 'c',
   heads: 'H',
   receipt: 't',
+  message: 'm',
   serverKey: 's',
+  verified: 'v',
+  receiptsOn: 'x',
 } as const;
 type Table = keyof typeof TABLES;
+
+/**
+ * What the keys of a table name: a group (with its length before it, then numbers), something that fills the rest of the
+ * key, or nothing but numbers. An encrypted store hides it.
+ */
+const NAMES: Readonly<Record<Table, 'group' | 'rest' | 'nothing'>> = {
+  identity: 'nothing',
+  device: 'nothing',
+  group: 'group',
+  epochRecord: 'group',
+  ratchet: 'group',
+  ratchets: 'group',
+  generation: 'group',
+  pending: 'group',
+  outbox: 'group',
+  upload: 'group',
+  attachment: 'group',
+  message: 'group',
+  keyPackage: 'rest',
+  account: 'rest',
+  line: 'nothing',
+  groupLine: 'group',
+  cursor: 'rest',
+  heads: 'group',
+  receipt: 'group',
+  serverKey: 'nothing',
+  verified: 'rest',
+  receiptsOn: 'nothing',
+};
 
 export const keys = {
   identity: () => table('identity'),
@@ -39,6 +73,10 @@ export const keys = {
     table('generation', groupPart(group), number(epoch), number(leaf)),
   pending: (group: Uint8Array) => table('pending', groupPart(group)),
   outbox: (group: Uint8Array, ordinal: number) => table('outbox', groupPart(group), number(ordinal)),
+  /** The encrypted bytes of a file that waits for its upload. */
+  upload: (group: Uint8Array, localId: string) => table('upload', groupPart(group), toUtf8(localId)),
+  /** What opens the file that the entry at this position brought. */
+  attachment: (group: Uint8Array, position: number) => table('attachment', groupPart(group), number(position)),
   keyPackage: (ref: Uint8Array) => table('keyPackage', ref),
   account: (account: AccountId) => table('account', toUtf8(account)),
   line: (ordinal: number) => table('line', number(ordinal)),
@@ -46,7 +84,11 @@ export const keys = {
   /** Some neighbouring heads of a group's chain, the `row`th of them. */
   heads: (group: Uint8Array, row: number) => table('heads', groupPart(group), number(row)),
   receipt: (group: Uint8Array, slot: number) => table('receipt', groupPart(group), number(slot)),
+  /** By message id. */
+  message: (group: Uint8Array, messageId: string) => table('message', groupPart(group), toUtf8(messageId)),
   serverKey: () => table('serverKey'),
+  receiptsOn: () => table('receiptsOn'),
+  verified: (account: AccountId) => table('verified', toUtf8(account)),
   cursor: (cursor: Cursor) => table('cursor', toUtf8(cursor)),
 };
 
@@ -64,6 +106,24 @@ export function epochAndLeafOf(key: Uint8Array): { readonly epoch: number; reado
 /** The number that ends a key of `line`, `groupLine` or `outbox`. */
 export function ordinalOf(key: Uint8Array): number {
   return readNumber(key, key.length - 8);
+}
+
+const NAMES_BY_LETTER = new Map(
+  Object.entries(TABLES).map(([name, letter]) => [letter.charCodeAt(0), NAMES[name as Table]]),
+);
+
+/** What keys that begin with this byte name. */
+export function namesIn(letter: number): 'group' | 'rest' | 'nothing' {
+  return NAMES_BY_LETTER.get(letter) ?? 'nothing';
+}
+
+/** Up to where, from its second byte on, a key names a group, an account or the like; `undefined`: it names nothing. */
+export function namedUpTo(key: Uint8Array): number | undefined {
+  const [letter, length] = key;
+  if (letter === undefined || length === undefined) return undefined;
+  const names = namesIn(letter);
+  if (names === 'rest') return key.length;
+  return names === 'group' && key.length >= 2 + length ? 2 + length : undefined;
 }
 
 const PREFIXES = Object.fromEntries(Object.entries(TABLES).map(([name, letter]) => [name, toUtf8(letter)])) as Readonly<
@@ -93,7 +153,7 @@ function readNumber(bytes: Uint8Array, offset: number): number {
 }
 
 /** The smallest key greater than every key with this prefix. */
-function after(prefix: Uint8Array): Uint8Array {
+export function after(prefix: Uint8Array): Uint8Array {
   for (let end = prefix.length; end > 0; end -= 1) {
     const last = prefix[end - 1]!;
     if (last === 0xff) continue;

@@ -13,6 +13,17 @@ export function recoveryRows(code: string): string[] {
   ];
 }
 
+/** Who one is here: name, account, device and server. */
+export async function whoamiRows(client: Pick<ChatClient, 'status' | 'devices'>): Promise<readonly string[]> {
+  const [{ me, server }, devices] = await Promise.all([client.status(), client.devices()]);
+  const label = devices.find((each) => each.me)?.label;
+  return [
+    `you are ${neutralise(me.name)} on ${neutralise(server)}`,
+    `account ${me.account}`,
+    `device ${me.device}${label === undefined ? '' : ` "${neutralise(label)}"`}`,
+  ];
+}
+
 /** Runs a command about the own account and gives the rows that say what came of it. */
 export async function accountCommandRows(
   name: 'rename' | 'devices' | 'revoke' | 'link',

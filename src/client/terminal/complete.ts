@@ -1,6 +1,6 @@
 import { foldName } from '../../wire/names.ts';
 import { COMMAND_NAMES, COMMANDS, type CommandSpec } from './command-table.ts';
-import { PRIVATE_FLAG } from './parse-input.ts';
+import { CONFIRMATION, POLICIES, PRIVATE_FLAG } from './parse-input.ts';
 
 export interface Completable {
   /** Names of people known from any group. */
@@ -50,7 +50,13 @@ function wordsFor(line: string, from: number, word: string, known: Completable):
     case 'group':
       return taken.length > 2 ? NOTHING : known.groups;
     case 'policy':
-      return taken.length === 2 ? ['invite'] : taken.length === 3 ? ['admins', 'members'] : NOTHING;
+      if (taken.length === 2) return Object.keys(POLICIES);
+      return taken.length === 3 ? (POLICIES[taken[1] ?? ''] ?? NOTHING) : NOTHING;
+    case 'verify':
+      if (taken.length === 2) return known.people;
+      return taken.length === 3 ? [CONFIRMATION] : NOTHING;
+    case 'switch':
+      return taken.length === 2 ? ['on', 'off'] : NOTHING;
     case 'creation':
       return taken.length === 3 ? [PRIVATE_FLAG] : NOTHING;
     default:

@@ -1,11 +1,12 @@
 import type { Cursor, GroupId } from '../../wire/ids.ts';
 import { foldName } from '../../wire/names.ts';
-import type { ChatClient, ChatEvent, Connection, GroupStatus, HistoryLine } from '../chat-client.ts';
+import type { CatchUpProgress, ChatClient, ChatEvent, Connection, GroupStatus, HistoryLine } from '../chat-client.ts';
 import type { Completable } from './complete.ts';
 import { MESSAGE_MAX_LENGTH } from './editor.ts';
 import { explain, isUnreachable, offlineText } from './explain.ts';
 import { footerNotes } from './footer-notes.ts';
 import { createGroupView } from './group-view.ts';
+import { notInvitedRows } from './join-rows.ts';
 import { neutralise } from './neutralise.ts';
 import { createUnsent, type Unsent } from './unsent.ts';
 
@@ -18,6 +19,8 @@ interface ConversationView {
   warn(text: string): void;
   /** Something in the footer is different. */
   changed(): void;
+  /** Somebody wrote, live or while catching up; `name` is the own name as it is now. */
+  arrived?(line: HistoryLine, name: string, muted: boolean): void;
 }
 
 export interface ConversationOptions {
@@ -56,11 +59,14 @@ export interface Conversation {
 }
 
 export function createConversation(options: ConversationOptions): Conversation {
-  const { client, view, wanted, userName } = options;
+  const { client, view, wanted } = options;
+  /** A rename, here or on another device, changes it. */
+  let { userName } = options;
+  let account: string | undefined;
   const groups = new Map<GroupId, GroupStatus>();
   const unsent: Unsent = createUnsent();
   let connection: Connection = { state: 'connecting' };
-  let catchingUp: number | undefined;
+  let catchingUp: CatchUpProgress | undefined;
   let opening: Promise<Opening> | undefined;
   let since = options.since;
   let stopped = false;
@@ -99,6 +105,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   };
 
   const tryOpen = async (): Promise<Opening> => {
+    await learnName();
     const local = await refreshGroups();
     // A member starts from the local store at once, and catches up behind the prompt.
     if (local !== undefined && local.state !== 'removed') {
@@ -142,9 +149,20 @@ export function createConversation(options: ConversationOptions): Conversation {
     view.changed();
   };
 
+  const learnName = async () => {
+    const { me } = await client.status();
+    userName = me.name;
+    account = me.account;
+    view.changed();
+  };
+
   const onLine = (line: HistoryLine) => {
+    view.arrived?.(line, userName, groups.get(line.group)?.muted === true);
+    if (line.kind === 'account' && line.change === 'renamed') void learnName().catch(failed);
     if (line.group === shown.group()) return void shown.pull().catch(failed);
-    const important = line.kind === 'joined' || line.kind === 'removed-me' || line.kind === 'warning';
+    // who has joined by themselves is shown it there
+    const invited = line.kind === 'joined' && line.by.account !== account;
+    const important = invited || line.kind === 'removed-me' || line.kind === 'warning';
     const shownSoon = shown.group() === undefined && foldName(line.groupName) === foldName(wanted);
     if (important && !shownSoon) view.lines([line]);
   };
@@ -167,7 +185,7 @@ export function createConversation(options: ConversationOptions): Conversation {
         case 'connection':
           return onConnection(event.connection);
         case 'progress':
-          catchingUp = event.done;
+          catchingUp = event;
           return view.changed();
         case 'caught-up':
           catchingUp = undefined;
@@ -226,12 +244,4 @@ export function createConversation(options: ConversationOptions): Conversation {
       shown.stop();
     },
   };
-}
-
-function notInvitedRows(wanted: string, administrators: readonly string[]): string[] {
-  const names = administrators.length > 0 ? administrators.map(neutralise).join(', ') : 'one of its administrators';
-  return [
-    `The group #${neutralise(wanted)} exists already, and there is no invitation for you.`,
-    `Ask to be invited: ${names}. It opens here when the invitation comes.`,
-  ];
 }

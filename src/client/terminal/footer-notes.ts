@@ -1,5 +1,5 @@
 import type { GroupId } from '../../wire/ids.ts';
-import type { Connection, GroupStatus } from '../chat-client.ts';
+import type { CatchUpProgress, Connection, GroupStatus } from '../chat-client.ts';
 import { neutralise } from './neutralise.ts';
 import { UNSENT_SHOWN_MAX, type UnsentMessage } from './unsent.ts';
 
@@ -13,7 +13,7 @@ export interface NotesState {
   readonly groups: ReadonlyMap<GroupId, GroupStatus>;
   readonly connection: Connection;
   /** Entries done of a catch-up that takes longer than a moment. */
-  readonly catchingUp: number | undefined;
+  readonly catchingUp: CatchUpProgress | undefined;
 }
 
 /** The rows above the prompt: own messages that wait, then one row of news, if there are any. Harmless. */
@@ -30,13 +30,23 @@ function unsentNotes({ unsent, current, userName }: NotesState): string[] {
 }
 
 function statusNote({ groups, current, connection, catchingUp }: NotesState): string[] {
-  const unread = [...groups.values()].filter((group) => group.unread > 0 && group.group !== current?.group);
+  const unread = [...groups.values()].filter((group) => isNews(group) && group.group !== current?.group);
   const named = unread.slice(0, UNREAD_GROUPS_SHOWN_MAX).map((group) => `#${neutralise(group.name)} ${group.unread}`);
   const more = unread.length > named.length ? [`${unread.length - named.length} more`] : [];
   const parts = [
     ...(named.length > 0 ? [`unread: ${[...named, ...more].join(', ')}`] : []),
-    ...(catchingUp === undefined ? [] : [`catching up ${catchingUp.toLocaleString('en')}`]),
+    ...(catchingUp === undefined ? [] : [catchingUpText(catchingUp)]),
     ...(connection.state === 'offline' ? ['offline'] : []),
   ];
   return parts.length > 0 ? [parts.join(' · ')] : [];
+}
+
+function isNews({ unread, muted }: GroupStatus): boolean {
+  return unread > 0 && muted !== true;
+}
+
+function catchingUpText({ done, group }: CatchUpProgress): string {
+  const count = (number: number) => number.toLocaleString('en');
+  if (group === undefined) return `catching up ${count(done)}`;
+  return `catching up #${neutralise(group.name)} ${count(group.done)}/${count(group.of)}`;
 }

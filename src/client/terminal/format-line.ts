@@ -1,4 +1,5 @@
 import type { AccountLine, HistoryLine } from '../chat-client.ts';
+import { messageRows, speaker } from './message-text.ts';
 import { neutralise, neutraliseRows } from './neutralise.ts';
 import type { Palette } from './palette.ts';
 import { wrapRows } from './wrap.ts';
@@ -23,13 +24,13 @@ export function formatLine(line: HistoryLine, style: LineStyle): string[] {
     return rows.map((row) => palette.warning(row));
   }
   const who = line.kind === 'message' ? line.sender : line.by;
-  const name = `<${neutralise(who.name)}>`;
-  const body = line.kind === 'message' ? neutraliseRows(line.text) : [describe(line, style.me)];
+  const name = speaker(who.name, line);
+  const body = line.kind === 'message' ? messageRows(line) : [describe(line, style.me)];
   const [first = '', ...rest] = body;
   const rows = wrapRows([`${group} ${name} ${first}`, ...rest], style.columns);
   const head = `${group} ${name}`;
   const colour = `${palette.group(group)} ${palette.person(who.account, name)}`;
-  const quiet = line.kind !== 'message';
+  const quiet = line.kind !== 'message' || line.file !== undefined || line.deleted === true;
   return rows.map((row, index) => {
     const plainHead = index === 0 && row.startsWith(head) ? head : '';
     const text = row.slice(plainHead.length);
@@ -49,6 +50,8 @@ function describe(line: ControlLine, me: string): string {
       return `[created the group${privately(line)}]`;
     case 'joined':
       return `[${line.by.account === me ? 'joined the group' : 'added you to the group'}${privately(line)}]`;
+    case 'topic':
+      return line.text === '' ? '[removed the topic]' : `[set the topic: ${neutralise(line.text)}]`;
     case 'removed-me':
       return line.by.account === me ? '[left the group]' : '[removed you from the group]';
     default:
@@ -75,7 +78,7 @@ function accountChange({ change, what }: AccountLine): string {
 }
 
 function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
-  const { added, removed, rotated, appointed = [], dismissed = [], invite } = line;
+  const { added, removed, rotated, appointed = [], dismissed = [], invite, join } = line;
   const parts = [
     ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
     ...(removed.length > 0 ? [`removed ${namesOf(removed)}`] : []),
@@ -84,6 +87,7 @@ function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
     ...(invite === undefined
       ? []
       : [invite === 'members' ? 'every member may invite' : 'only administrators may invite']),
+    ...(join === undefined ? [] : [join === 'open' ? 'everybody may join' : 'nobody joins uninvited']),
     ...(rotated && added.length + removed.length === 0 ? ['renewed keys'] : []),
   ];
   return parts.length > 0 ? ` ${parts.join(', ')}` : '';

@@ -10,6 +10,7 @@ import { formatLine } from './format-line.ts';
 import { createInOrder } from './in-order.ts';
 import { listenToKeys, type TerminalInput } from './keyboard.ts';
 import type { KeyMeaning } from './keys.ts';
+import { createNotifier, type Notify } from './mention.ts';
 import type { Palette } from './palette.ts';
 import { type Input, parseInput } from './parse-input.ts';
 import { runCommand } from './run-command.ts';
@@ -37,6 +38,8 @@ export interface InteractiveOptions {
   readonly palette: Palette;
   readonly now: () => number;
   readonly timeZone?: string | undefined;
+  /** How the terminal calls when somebody names this person; by default not at all. */
+  readonly notify?: Notify | undefined;
   /** Ends the chat as `/quit` does (a signal to the process, say). */
   readonly signal?: AbortSignal | undefined;
   /** Ctrl-C while the chat is closing already. */
@@ -63,6 +66,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     finish = resolve;
   });
 
+  const notifier = createNotifier(options.notify ?? 'off', options.now);
   const say = (rows: readonly string[]) => print(rows.flatMap((row) => wrapRows([row], screen.columns - 1)));
   const warn = (text: string) => print(wrapRows([text], screen.columns - 1).map((row) => palette.warning(row)));
   const conversation: Conversation = createConversation({
@@ -72,8 +76,13 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     since: options.since,
     contextLines: CONTEXT_LINES,
     greeting: commandRows(),
-    view: { lines: (lines) => showLines(lines), say, aside: say, warn, changed: () => redraw() },
+    view: { lines: (lines) => showLines(lines), say, aside: say, warn, changed: () => redraw(), arrived },
   });
+
+  function arrived(line: HistoryLine, name: string, muted: boolean): void {
+    const call = notifier(line, name, muted);
+    if (call !== undefined && !closing) output.write(call);
+  }
 
   function showLines(lines: readonly HistoryLine[]): void {
     const style = { palette, me: status.me.account, columns: screen.columns - 1 };
@@ -85,6 +94,14 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
       lastTime = Math.max(line.time, lastTime ?? line.time);
     }
     print(rows);
+  }
+
+  /** Lines that were asked for: their times stand among themselves. */
+  function showAgain(lines: readonly HistoryLine[]): void {
+    const before = lastTime;
+    lastTime = undefined;
+    showLines(lines);
+    lastTime = before;
   }
 
   function print(rows: readonly string[]): void {
@@ -117,7 +134,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
         return conversation.send(input.text.replace(/\n+$/, ''));
       case 'command': {
         const { current, switchTo } = conversation;
-        const context = { client, current: current(), say, switchTo, quit: () => finish() };
+        const context = { client, current: current(), say, show: showAgain, switchTo, quit: () => finish() };
         return runCommand(input.name, input.args, context);
       }
       default:

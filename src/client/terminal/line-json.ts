@@ -22,7 +22,14 @@ export function lineToJson(line: HistoryLine): string {
 function contentOf(line: HistoryLine): Record<string, unknown> {
   switch (line.kind) {
     case 'message':
-      return { id: line.id, sender: personOf(line.sender), own: line.own, text: line.text };
+      return {
+        id: line.id,
+        sender: personOf(line.sender),
+        own: line.own,
+        text: line.text,
+        ...marksOf(line),
+        ...fileOf(line),
+      };
     case 'membership':
       return {
         by: personOf(line.by),
@@ -36,6 +43,7 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
           ? {}
           : { dismissed: line.dismissed.map(({ name, account }) => ({ name, account })) }),
         ...(line.invite === undefined ? {} : { invite: line.invite }),
+        ...(line.join === undefined ? {} : { join: line.join }),
         epoch: line.epoch,
       };
     case 'account':
@@ -44,6 +52,8 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
       return { by: personOf(line.by), epoch: line.epoch, ...marked(line) };
     case 'created':
       return { by: personOf(line.by), ...marked(line) };
+    case 'topic':
+      return { by: personOf(line.by), text: line.text };
     case 'removed-me':
       return { by: personOf(line.by) };
     case 'warning':
@@ -51,6 +61,21 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
     default:
       return line satisfies never;
   }
+}
+
+/** Message ids, and what became of the message. */
+function marksOf(line: Extract<HistoryLine, { kind: 'message' }>): Record<string, unknown> {
+  const { messageId, inReplyTo, replaces, deleted, edited, action } = line;
+  // members without a value are left out by JSON
+  return { messageId, inReplyTo, replaces, deleted, edited, action };
+}
+
+/** `save`: what `/save` calls it. */
+function fileOf({ file, position }: Extract<HistoryLine, { kind: 'message' }>): Record<string, unknown> {
+  if (file === undefined) return {};
+  const { name, mediaType, size, expires } = file;
+  const until = expires === 0 ? {} : { expires: new Date(expires).toISOString() };
+  return { file: { name, mediaType, size, ...until, save: position } };
 }
 
 function marked({ handshakes }: { readonly handshakes?: 'private' }): { readonly handshakes?: 'private' } {

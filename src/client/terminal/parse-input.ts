@@ -1,6 +1,19 @@
 import { checkName } from '../../wire/names.ts';
 import { COMMANDS, type CommandName } from './command-table.ts';
 
+/** What can be said about a group, and the values of it. */
+export const POLICIES: Readonly<Record<string, readonly string[]>> = {
+  invite: ['admins', 'members'],
+  join: ['invite', 'open'],
+};
+
+const POLICY_TEXT = Object.entries(POLICIES)
+  .map(([policy, values]) => `${policy} ${values.join('|')}`)
+  .join(' or ');
+
+/** Says that a safety number was compared. */
+export const CONFIRMATION = 'yes';
+
 /** Makes a group opaque. */
 export const PRIVATE_FLAG = '--private';
 
@@ -28,7 +41,21 @@ export function parseInput(line: string): Input {
       reason: `unknown command /${word}; /help shows the commands, //${word} sends it as text`,
     };
   }
+  if (COMMANDS[name].args === 'body')
+    return checkBody(
+      name,
+      line
+        .trim()
+        .slice(word.length + 1)
+        .trim(),
+    );
   return checkArguments(name, args);
+}
+
+/** A text as it was typed, its spaces included. */
+function checkBody(name: CommandName, text: string): Input {
+  if (text !== '') return { kind: 'command', name, args: [text] };
+  return { kind: 'mistake', reason: `/${name} needs a text; use it like this: ${COMMANDS[name].usage}` };
 }
 
 function checkArguments(name: CommandName, args: readonly string[]): Input {
@@ -36,10 +63,24 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
   const mistake = (reason: string): Input => ({ kind: 'mistake', reason: `${reason}; use it like this: ${usage}` });
   if (wanted === 'none') return args.length === 0 ? { kind: 'command', name, args } : mistake(`/${name} takes no name`);
   if (wanted === 'policy') {
-    const isPolicy = args.length === 2 && args[0] === 'invite' && (args[1] === 'admins' || args[1] === 'members');
-    return isPolicy ? { kind: 'command', name, args } : mistake(`/${name} takes a policy and its value`);
+    const [policy = '', value = ''] = args;
+    const isPolicy = args.length === 2 && (POLICIES[policy]?.includes(value) ?? false);
+    return isPolicy ? { kind: 'command', name, args } : mistake(`/${name} takes ${POLICY_TEXT}`);
   }
   if (wanted === 'creation') return checkCreation(name, args, mistake);
+  if (wanted === 'switch') {
+    const isSwitch = args.length === 1 && (args[0] === 'on' || args[0] === 'off');
+    return isSwitch ? { kind: 'command', name, args } : mistake(`/${name} takes on or off`);
+  }
+  if (wanted === 'any') return { kind: 'command', name, args };
+  if (wanted === 'verify') {
+    const [who = '', confirmed] = args;
+    const check = checkName(who.replace(/^@/, ''));
+    if (args.length === 0 || args.length > 2 || (confirmed !== undefined && confirmed !== CONFIRMATION))
+      return mistake(`/${name} takes one name, and "${CONFIRMATION}" when you have compared the number`);
+    if (!check.ok) return mistake(`"${who}" cannot be a name: ${check.reason}`);
+    return { kind: 'command', name, args: confirmed === undefined ? [check.name] : [check.name, confirmed] };
+  }
   if (wanted === 'text') {
     if (args.length === 0 && name !== 'link') return mistake(`/${name} needs to be told which`);
     return { kind: 'command', name, args };

@@ -3,6 +3,7 @@ import type { ChatClient, HistoryLine } from '../chat-client.ts';
 import { recoveryRows } from './account-rows.ts';
 import { type Conversation, createConversation } from './conversation.ts';
 import { errorCode, explain, isUnreachable, unsentText } from './explain.ts';
+import { aborted, FLUSH_ROUND_MS, flushOutbox } from './flush.ts';
 import { formatLine } from './format-line.ts';
 import { lineToJson } from './line-json.ts';
 import type { Palette } from './palette.ts';
@@ -11,8 +12,6 @@ import { runCommand } from './run-command.ts';
 
 /** How long the end waits for the server to say that nothing more is there. */
 const CATCH_UP_MS = 30_000;
-/** How long the end waits without any progress for a server that is away; what is unsent stays in the outbox. */
-const FLUSH_ROUND_MS = 10_000;
 
 /** What the process ends with, also in the manual. */
 export const EXIT = { done: 0, error: 1, usage: 2, unsent: 3 } as const;
@@ -43,7 +42,7 @@ export interface PipeOptions {
  */
 export async function runPipe(options: PipeOptions): Promise<ExitCode> {
   const { client, json, out, err, palette } = options;
-  const ended = abortion(options.signal);
+  const ended = aborted(options.signal);
   // Run by a clock, a program that says something on standard error is taken for one that has failed.
   const quiet = json && options.follow === false;
   let troubled = false;
@@ -91,7 +90,9 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
       quitting = true;
     };
     const { current, switchTo } = conversation;
-    await runCommand(input.name, input.args, { client, current: current(), say, switchTo, quit });
+    const style = { palette, me: account };
+    const show = (lines: readonly HistoryLine[]) => say(lines.flatMap((line) => formatLine(line, style)));
+    await runCommand(input.name, input.args, { client, current: current(), say, show, switchTo, quit });
   };
 
   const sendAll = async (): Promise<void> => {
@@ -113,7 +114,7 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
     } else if (opening === 'not-invited' || opening === 'unreachable') return EXIT.error;
     await Promise.race([sendAll(), ended]);
     if (options.follow === true && !quitting) await ended;
-    const code = await finish(client, err, ended, quitting);
+    const code = await finish(client, err, options.signal, quitting);
     await conversation.pull();
     if (code === EXIT.done && !quiet) say(['Goodbye!']);
     return code === EXIT.done && troubled ? EXIT.error : code;
@@ -127,10 +128,10 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
 async function finish(
   client: ChatClient,
   err: (row: string) => void,
-  ended: Promise<void>,
+  signal: AbortSignal | undefined,
   quitting: boolean,
 ): Promise<ExitCode> {
-  const unsent = await flush(client, ended);
+  const unsent = await flushOutbox(client, signal);
   if (unsent > 0) {
     err(`the server cannot be reached: ${unsentText(unsent)}`);
     return EXIT.unsent;
@@ -139,34 +140,13 @@ async function finish(
   const { connection } = await client.status();
   const patience = connection.state === 'offline' ? FLUSH_ROUND_MS : CATCH_UP_MS;
   try {
-    await Promise.race([client.caughtUp(patience), ended]);
+    await Promise.race([client.caughtUp(patience), aborted(signal)]);
     return EXIT.done;
   } catch (error) {
     if (!isUnreachable(error)) throw error;
     err(explain(error));
     return EXIT.error;
   }
-}
-
-/** Waits as long as the outbox gets shorter; gives what is left in it. */
-async function flush(client: ChatClient, ended: Promise<void>): Promise<number> {
-  let before = Number.POSITIVE_INFINITY;
-  for (;;) {
-    const left = await Promise.race([
-      client.flushed(FLUSH_ROUND_MS),
-      ended.then(async () => (await client.status()).unsent),
-    ]);
-    if (left === 0 || left >= before) return left;
-    before = left;
-    if ((await client.status()).connection.state === 'offline') return left;
-  }
-}
-
-function abortion(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) resolve();
-    signal?.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** A cursor the local store doesn't know is a mistake of the caller, not a failure. */

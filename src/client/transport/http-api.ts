@@ -3,6 +3,7 @@ import type { Cursor } from '../../wire/ids.ts';
 import { asStreamItem, decodePage, type StreamItem } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { accountSchema, changeResponse, registerResponse } from '../../wire/schemas/accounts.ts';
+import { blobBody, storedBlobSchema } from '../../wire/schemas/blobs.ts';
 import {
   acceptedSchema,
   groupDetailSchema,
@@ -29,6 +30,13 @@ import {
 const CBOR_SEQUENCE = 'application/cbor-seq';
 /** The server sends a heartbeat every 15–25 s; silence longer than this means that the connection is dead. */
 const STREAM_SILENCE_MS = 60_000;
+
+/** No session is as short as this; of streams that are, so many in a row are renewed at once. Then whoever reads them waits. */
+const STREAM_SHORT_MS = 1_000;
+const SHORT_STREAMS_MAX = 3;
+
+/** A large blob on a slow line: as long as the server waits for it. */
+const BLOB_TIMEOUT_MS = 60_000;
 
 /** The server over HTTP: CBOR both ways, every request signed (RFC 9421) by a session or by the device key. */
 export function createHttpApi(options: SignedHttpOptions): ServerApi {
@@ -76,6 +84,14 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
     postMessages: (key, id, messages) =>
       ask(messagesResponse, { method: 'POST', path: group(id, 'messages'), key, body: { messages } }),
     postReport: (id, body) => ask(acceptedSchema, { method: 'POST', path: group(id, 'reports'), body }),
+    putBlob: (id, hash, blob) =>
+      ask(storedBlobSchema, {
+        method: 'PUT',
+        path: group(id, `blobs/${hash}`),
+        body: { blob },
+        timeoutMs: BLOB_TIMEOUT_MS,
+      }),
+    blob: async (id, hash) => (await find(blobBody, group(id, `blobs/${hash}`)))?.blob,
     tree: (id, epoch) => ask(treeResponse, { method: 'GET', path: group(id, `tree?epoch=${epoch}`) }),
     groupInfo: (id) => ask(groupInfoResponse, { method: 'GET', path: group(id, 'group-info') }),
     endOf: async (id) => (await find(groupDetailSchema, `/v1/groups/${encodeURIComponent(id)}`))?.position,
@@ -88,9 +104,9 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
       return wellFormed(decodePage, await read({ method: 'GET', path }));
     },
     syncStream: (cursor, signal) => {
-      const options = { method: 'GET', accept: CBOR_SEQUENCE, timeoutMs: STREAM_SILENCE_MS, signal };
-      const callFrom = (from: Cursor): Call => ({ ...options, path: `/v1/sync?cursor=${encodeURIComponent(from)}` });
-      return readStream(send, callFrom, cursor);
+      const stream = { method: 'GET', accept: CBOR_SEQUENCE, timeoutMs: STREAM_SILENCE_MS, signal };
+      const callFrom = (from: Cursor): Call => ({ ...stream, path: `/v1/sync?cursor=${encodeURIComponent(from)}` });
+      return readStream({ send, callFrom, start: cursor, now: options.now });
     },
     close: async () => http.close(),
   };
@@ -98,17 +114,21 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
 
 /**
  * The items of a stream. The server ends it with the session that opened it; then it goes on from the last cursor under the
- * next session, as if nothing had happened.
+ * next session, as if nothing had happened; but a server that ends one after the other is not asked without end.
  */
-async function* readStream(
-  send: SignedHttp['send'],
-  callFrom: (cursor: Cursor) => Call,
-  start: Cursor,
-): AsyncGenerator<StreamItem, void, undefined> {
-  let cursor = start;
+async function* readStream(options: {
+  readonly send: SignedHttp['send'];
+  readonly callFrom: (cursor: Cursor) => Call;
+  readonly start: Cursor;
+  readonly now: () => number;
+}): AsyncGenerator<StreamItem, void, undefined> {
+  const { send, callFrom, now } = options;
+  let cursor = options.start;
   let isCaughtUp = false;
+  let short = 0;
   for (;;) {
     let isRenewed = false;
+    const begunAt = now();
     for await (const item of readItems(await send(callFrom(cursor)))) {
       if ('cursor' in item) cursor = item.cursor;
       isRenewed = item.type === 'closing' && item.reason === 'session-expired' && item.resumable;
@@ -116,7 +136,8 @@ async function* readStream(
       if (item.type === 'caught-up') isCaughtUp = true;
       if (!isRenewed && !isRepeated) yield item;
     }
-    if (!isRenewed) return;
+    short = now() - begunAt < STREAM_SHORT_MS ? short + 1 : 0;
+    if (!isRenewed || short > SHORT_STREAMS_MAX) return;
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   RegisterRequest,
   RegisterResponse,
 } from '../../wire/schemas/accounts.ts';
+import type { StoredBlobAnswer } from '../../wire/schemas/blobs.ts';
 import type {
   Accepted,
   GroupInfoResponse,
@@ -82,6 +83,10 @@ export interface ServerApi {
   postMessages(key: ClientId, group: GroupId, messages: readonly MessageBody[]): Promise<MessagesResponse>;
   /** A commit that cannot be processed here; needs no key, it is one a device and epoch. */
   postReport(group: GroupId, report: Loose<ReportRequest>): Promise<Accepted>;
+  /** Needs no key: it has its hash (base64url of SHA-256). */
+  putBlob(group: GroupId, hash: string, blob: Uint8Array): Promise<StoredBlobAnswer>;
+  /** `undefined` when the server has no such blob in this group, or no longer. */
+  blob(group: GroupId, hash: string): Promise<Uint8Array | undefined>;
   tree(group: GroupId, epoch: number): Promise<TreeResponse>;
   groupInfo(group: GroupId): Promise<GroupInfoResponse>;
   /** Position of the group's last entry; `undefined` when the server has no such group for this device. */

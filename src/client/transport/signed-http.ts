@@ -68,6 +68,7 @@ export function createSignedHttp(options: SignedHttpOptions): SignedHttp {
       path: url.pathname,
       query: url.search === '' ? '?' : url.search,
       ...(body === undefined ? {} : { contentDigest: contentDigest(body, options.sha256) }),
+      ...(call.key === undefined ? {} : { idempotencyKey: call.key }),
     };
     const parameters = {
       created: Math.floor(options.now() / 1000),

@@ -9,6 +9,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { ClientStore, Write } from '../../../src/client/store/client-store.ts';
 import { openLmdbStore } from '../../../src/client/store/lmdb-store.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
+import { createSealedStore } from '../../../src/client/store/sealed-store.ts';
 import { toHex, toUtf8 } from '../../../src/wire/bytes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'client-store-'));
@@ -28,6 +29,23 @@ const KINDS: readonly (readonly [string, Opener])[] = [
     async () => {
       const rows = new Map<string, Uint8Array>();
       return { open: async () => createMemoryStore(rows) };
+    },
+  ],
+  [
+    'memory, encrypted',
+    async () => {
+      const rows = new Map<string, Uint8Array>();
+      const dataKey = new Uint8Array(randomBytes(32));
+      return { open: async () => createSealedStore(createMemoryStore(rows), dataKey) };
+    },
+  ],
+  [
+    'LMDB, encrypted',
+    async () => {
+      number += 1;
+      const path = join(folder, String(number));
+      const dataKey = new Uint8Array(randomBytes(32));
+      return { open: async () => createSealedStore(await openLmdbStore(path), dataKey) };
     },
   ],
   [

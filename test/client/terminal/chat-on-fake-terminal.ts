@@ -1,4 +1,5 @@
 import { runInteractive } from '../../../src/client/terminal/interactive.ts';
+import type { Notify } from '../../../src/client/terminal/mention.ts';
 import { createPalette } from '../../../src/client/terminal/palette.ts';
 import type { Cursor } from '../../../src/wire/ids.ts';
 import { createFakeChatClient, FAKE_NOW, type FakeChatClient } from '../../support/fake-chat-client.ts';
@@ -26,6 +27,7 @@ export interface ChatSetup {
   readonly columns?: number;
   readonly rows?: number;
   readonly colours?: 0 | 1;
+  readonly notify?: Notify;
 }
 
 /** Starts the interactive chat of `alice` in `#tea` on a terminal without a window, and waits for its prompt. */
@@ -44,6 +46,7 @@ export async function startChat(setup: ChatSetup = {}): Promise<RunningChat> {
     palette: createPalette(setup.colours ?? 0),
     now: () => FAKE_NOW,
     timeZone: 'UTC',
+    notify: setup.notify,
     signal: ending.signal,
     force: () => {
       forced += 1;

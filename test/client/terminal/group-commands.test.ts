@@ -39,6 +39,7 @@ test('what is done to roles is said, and /list says what an opaque group is', as
       client,
       current: current === undefined ? undefined : { ...current, handshakes: 'private' },
       say: (rows) => said.push(...rows),
+      show: () => {},
       switchTo: async (entered) => void said.push(`in ${entered.name}`),
       quit: () => {},
     });
@@ -55,6 +56,8 @@ test('what is done to roles is said, and /list says what an opaque group is', as
     'every member may invite to #tea now',
     '#tea members: alice, bob',
     '#tea administrators: alice',
+    '  alice  administrator, 1 device, you, not heard of yet',
+    '  bob    member, 1 device, not verified, not heard of yet',
     '#tea every member may invite',
     '#tea handshakes are private: the server believes its members who is in it, and checks no roles',
     'in salt',

@@ -1,0 +1,83 @@
+import { FORWARD_STEPS } from '../../mls/config.ts';
+import { epochOf } from '../../mls/session/state.ts';
+import type { Gap } from '../../wire/page.ts';
+import { park } from './placing.ts';
+import { withFirstHead } from './recent-heads.ts';
+import {
+  type EngineEnv,
+  type Group,
+  type LineDraft,
+  type Missed,
+  type OutboxItem,
+  type Recovery,
+  type Step,
+  step,
+} from './types.ts';
+
+const NO_COMMIT = new Uint8Array(0);
+const NUMBER = new Intl.NumberFormat('en-GB');
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' });
+const DAY_OF_YEAR = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+
+/**
+ * Entries that should come next are no longer on the server. Where only messages of the present epoch are among them, reading goes
+ * on behind them; else the group is parked and joined again by itself (see recovery.ts), which says in one line what was missed. A
+ * gap that was passed before changes nothing.
+ */
+export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): Step {
+  if (group.phase !== 'member' || group.position >= to) return step(group);
+  const count = to - Math.max(group.position, from - 1);
+  const missed: Missed = { count, to, ...(next === undefined ? {} : { before: next.time }) };
+  const epoch = group.mls === undefined ? 0 : epochOf(group.mls);
+  const waits = group.outbox.some(({ accepted }) => accepted) || group.pending !== undefined;
+  if (next?.epoch === epoch && count <= FORWARD_STEPS && !waits) {
+    const text = `${gone(group, missed, env.now())}.`;
+    const line: LineDraft = { kind: 'warning', text, time: next.time };
+    return step(withFirstHead(group, to, next.head), { lines: [line] });
+  }
+  const recovery: Recovery = {
+    ...{ epoch: epoch - 1, position: to, commit: NO_COMMIT, code: 'cursor-expired', committer: '' },
+    ...{ reported: true, attempts: 0, gaveUp: next === undefined, missed },
+  };
+  const reason = `${NUMBER.format(count)} entries are no longer on the server`;
+  const parked = park(group, reason, env.now());
+  // who has nothing to go on with behind the gap was taken out in it: there is nothing to join again
+  const text = `${gone(group, missed, env.now())}, and this device was taken out of the group in the meantime.`;
+  const lines: readonly LineDraft[] = next === undefined ? [{ kind: 'warning', text, time: env.now() }] : [];
+  return { ...parked, group: { ...parked.group, recovery }, lines };
+}
+
+/** What was missed, once the group is joined again at an entry. */
+export function missedLine(
+  group: Group,
+  missed: Missed,
+  joined: { readonly epoch: number; readonly time: number; readonly position: number },
+): LineDraft {
+  const between = joined.position - missed.to - 1;
+  const also = between > 0 ? ` (${NUMBER.format(between)} before that cannot be read)` : '';
+  const text = `${gone(group, missed, joined.time)}; you joined again at epoch ${joined.epoch}${also}`;
+  return { kind: 'warning', text, time: joined.time, position: joined.position };
+}
+
+/** Said when joining again was tried often enough. */
+export function stillMissed(group: Group, missed: Missed, now: number): string {
+  return `${gone(group, missed, now)}, and joining again failed. /rejoin tries once more, or an administrator removes and invites you.`;
+}
+
+/** An own text that the server took, and whose entry is gone: shown from what is here. */
+export function lostOwnLine(env: EngineEnv, { localId, text, time }: OutboxItem): LineDraft {
+  const sender = env.directory.person(env.me.account, env.me.device);
+  return { kind: 'message', id: localId, sender, text, own: true, time };
+}
+
+/** `#tea: 1,204 entries before 12 November are no longer on the server` */
+function gone({ name }: Group, { count, before }: Missed, now: number): string {
+  const entries = count === 1 ? '1 entry' : `${NUMBER.format(count)} entries`;
+  const are = count === 1 ? 'is' : 'are';
+  return `#${name}: ${entries}${before === undefined ? '' : ` before ${dayOf(before, now)}`} ${are} no longer on the server`;
+}
+
+function dayOf(time: number, now: number): string {
+  const isThisYear = new Date(time).getFullYear() === new Date(now).getFullYear();
+  return (isThisYear ? DAY : DAY_OF_YEAR).format(time);
+}

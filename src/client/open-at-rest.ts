@@ -1,0 +1,26 @@
+import { openClientFolder } from './runner/folder.ts';
+import { encryptStore } from './store/open-store.ts';
+import { type AskSecret, changeStoreSecret } from './store/store-folder.ts';
+
+/**
+ * `mlschat encrypt`: see {@link encryptStore}.
+ *
+ * @throws ClientError `folder-locked` while a chat uses the folder, `refused`, `passphrase`, `storage`
+ */
+export function encryptFolder(dir: string, ask: AskSecret): Promise<{ readonly rows: number }> {
+  return locked(dir, () => encryptStore(dir, ask));
+}
+
+/** `mlschat passwd`: see {@link changeStoreSecret}. @throws ClientError as {@link encryptFolder} */
+export function changePassphrase(dir: string, ask: AskSecret): Promise<void> {
+  return locked(dir, () => changeStoreSecret(dir, ask));
+}
+
+async function locked<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
+  const folder = openClientFolder(dir);
+  try {
+    return await work();
+  } finally {
+    folder.close();
+  }
+}

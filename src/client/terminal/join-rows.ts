@@ -1,0 +1,28 @@
+import type { JoinOutcome } from '../chat-client.ts';
+import { neutralise } from './neutralise.ts';
+
+type NotJoined = Exclude<JoinOutcome, { kind: 'member' | 'joined' }>;
+
+/** Why a group was not joined, and what to do. */
+export function joinRows(wanted: string, outcome: NotJoined): readonly string[] {
+  const group = `#${neutralise(wanted)}`;
+  switch (outcome.kind) {
+    case 'no-such-group':
+      return [`there is no group ${group}; /create ${neutralise(wanted)} makes it`];
+    case 'not-invited':
+      return notInvitedRows(wanted, outcome.administrators);
+    case 'refused':
+      return [`not joined: ${neutralise(outcome.reason)}`];
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** What somebody is told who wants into a group that is closed to them. */
+export function notInvitedRows(wanted: string, administrators: readonly string[]): string[] {
+  const names = administrators.length > 0 ? administrators.map(neutralise).join(', ') : 'one of its administrators';
+  return [
+    `The group #${neutralise(wanted)} exists already, and there is no invitation for you.`,
+    `Ask to be invited: ${names}. It opens here when the invitation comes.`,
+  ];
+}

@@ -1,0 +1,30 @@
+import type { Connection } from '../chat-client.ts';
+import type { CommandName } from './command-table.ts';
+
+/** Commands that leave a commit to be made: it is stored, and made whenever the server is there. */
+const KEPT: ReadonlySet<CommandName> = new Set<CommandName>([
+  'remove',
+  'promote',
+  'admin',
+  'demote',
+  'policy',
+  'leave',
+  'rotate',
+  'rejoin',
+  'send',
+  'reply',
+  'edit',
+  'delete',
+  'me',
+  'topic',
+]);
+/** Commands that have to ask the server something first. */
+const ASKING: ReadonlySet<CommandName> = new Set<CommandName>(['invite', 'join', 'create', 'rename', 'revoke', 'link']);
+
+/** What a person should know who types a command while the server is away; `undefined` when it makes no difference. */
+export function awayNote(name: CommandName, connection: Connection): string | undefined {
+  if (connection.state !== 'offline') return undefined;
+  if (KEPT.has(name)) return `offline: /${name} is kept, and done when the server answers`;
+  if (ASKING.has(name)) return `offline: /${name} needs the server; it is tried for a while`;
+  return undefined;
+}

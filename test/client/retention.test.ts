@@ -1,0 +1,223 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { ServerApi } from '../../src/client/transport/server-api.ts';
+import { TransportError } from '../../src/client/transport/server-api.ts';
+import { compact } from '../../src/tools/compact/compact.ts';
+import { NO_PROGRESS } from '../../src/tools/progress.ts';
+import { openSite } from '../../src/tools/site.ts';
+import type { GroupId } from '../../src/wire/ids.ts';
+import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { until } from '../support/until.ts';
+
+const WAIT_MS = 240_000;
+const GONE = /no longer on the server/;
+/** Commits that one is behind who was away for long. */
+const FAR_BEHIND = 200;
+let server: TestServer;
+const open = new Set<TestChatter>();
+let serial = 0;
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterEach(async () => {
+  await Promise.all([...open].map((chatter) => chatter.stop()));
+  open.clear();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function chatters(...names: string[]): Promise<TestChatter[]> {
+  serial += 1;
+  return Promise.all(names.map((name) => chatter(`${name}${serial}`)));
+}
+
+async function chatter(name: string, over: ConnectableServer = overHttp(() => server.url())): Promise<TestChatter> {
+  const opened = await openChatter(over, name);
+  open.add(opened);
+  return opened;
+}
+
+/** A group that all of them are in and have caught up with. */
+async function together(name: string, ...[first, ...others]: TestChatter[]): Promise<GroupId> {
+  const made = await first!.chat.openGroup(`${name}${serial}`);
+  if (made.kind !== 'created') throw new Error(made.kind);
+  for (const other of others) {
+    expect(await first!.chat.invite(made.group, [other.name])).toEqual([{ name: other.name, kind: 'done' }]);
+  }
+  for (const each of [first!, ...others]) await each.chat.caughtUp(WAIT_MS);
+  return made.group;
+}
+
+async function say(chatter: TestChatter, group: GroupId, ...texts: string[]): Promise<void> {
+  for (const text of texts) await chatter.chat.send(group, text);
+  expect(await chatter.chat.flushed(WAIT_MS)).toBe(0);
+}
+
+/** Ends what the running server serves of every group, but for its newest entries. */
+async function keepOnly(keep: number): Promise<void> {
+  const { folder: dataFolder } = server;
+  const options = { dataFolder, secretFile: '', domain: 'localhost', log: { kind: 'embedded' } } as const;
+  await using site = await openSite(options);
+  await compact(site, { policy: { keep }, dryRun: false, progress: NO_PROGRESS });
+  const { projections, log } = server.running();
+  await projections.read.waitForSequence((await log.describe()).lastSequence, AbortSignal.timeout(WAIT_MS));
+}
+
+async function goneLines(chatter: TestChatter, group: GroupId): Promise<string[]> {
+  const lines = await chatter.lines(group);
+  return lines.flatMap((line) => (line.kind === 'warning' && GONE.test(line.text) ? [line.text] : []));
+}
+
+async function waitForGone(chatter: TestChatter, group: GroupId, pattern: RegExp): Promise<void> {
+  await until(
+    async () => (await goneLines(chatter, group)).some((line) => pattern.test(line)),
+    () => `${chatter.name} was never told ${pattern}`,
+  );
+}
+
+const today = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' });
+
+test('who was away longer than entries are kept joins again by itself, and says in one line what was missed', async () => {
+  const [alice, bob] = (await chatters('alice', 'bob')) as [TestChatter, TestChatter];
+  const group = await together('tea', alice, bob);
+  await bob.stop();
+  await say(alice, group, 'one', 'two');
+  expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+  await say(alice, group, 'three', 'four', 'five');
+  await keepOnly(2); // created, added, one, two, commit, three are gone
+  await bob.restart();
+  const joined =
+    /^#tea\d+: 4 entries before \d+ \w+ are no longer on the server; you joined again at epoch 3 \(2 before/;
+  await waitForGone(bob, group, joined);
+  expect((await goneLines(bob, group))[0]).toContain(today.format(Date.now()));
+  await say(alice, group, 'welcome back');
+  await bob.waitForText(group, 'welcome back');
+  await say(bob, group, 'what did I miss?');
+  await alice.waitForText(group, 'what did I miss?');
+  await alice.chat.caughtUp(WAIT_MS);
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await bob.epochAuthenticator(group)).toBe(await alice.epochAuthenticator(group));
+  await bob.restart();
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await goneLines(bob, group)).toHaveLength(1);
+  expect(await bob.texts(group)).toEqual(['welcome back', 'what did I miss?']);
+});
+
+test('where only messages are gone nobody joins again: reading goes on behind them', async () => {
+  const [alice, bob] = (await chatters('alice', 'bob')) as [TestChatter, TestChatter];
+  const group = await together('ink', alice, bob);
+  await bob.stop();
+  await say(alice, group, 'one', 'two', 'three', 'four');
+  await keepOnly(2);
+  await bob.restart();
+  await bob.waitForText(group, 'four');
+  expect(await bob.texts(group)).toEqual(['three', 'four']);
+  expect(await goneLines(bob, group)).toEqual([
+    expect.stringMatching(/: 2 entries before \d+ \w+ are no longer on the server\.$/),
+  ]);
+  await say(bob, group, 'here');
+  await alice.waitForText(group, 'here');
+  expect((await alice.chat.groups()).find(({ group: id }) => id === group)).toMatchObject({ epoch: 1 });
+});
+
+test('a text that the server took before it was cut off is shown once by everybody, and never sent again', async () => {
+  const [alice] = (await chatters('alice')) as [TestChatter];
+  const cut = cutOff();
+  const bob = await chatter(`bob${serial}`, cut.server);
+  const group = await together('salt', alice, bob);
+  cut.silence();
+  await bob.chat.send(group, 'did you get this?');
+  await alice.waitForText(group, 'did you get this?');
+  await bob.stop();
+  expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+  await say(alice, group, 'yes');
+  await keepOnly(1);
+  cut.restore();
+  await bob.restart();
+  await waitForGone(bob, group, /you joined again/);
+  await bob.waitForText(group, 'did you get this?');
+  await say(bob, group, 'good');
+  await alice.waitForText(group, 'good');
+  const sent = (texts: string[]) => texts.filter((text) => text === 'did you get this?').length;
+  expect([sent(await bob.texts(group)), sent(await alice.texts(group))]).toEqual([1, 1]);
+  expect((await bob.chat.status()).unsent).toBe(0);
+});
+
+test('an invitation whose following entries are gone still leads in', async () => {
+  const [alice, carol] = (await chatters('alice', 'carol')) as [TestChatter, TestChatter];
+  await carol.stop();
+  const group = await together('late', alice);
+  expect(await alice.chat.invite(group, [carol.name])).toEqual([{ name: carol.name, kind: 'done' }]);
+  await say(alice, group, 'one');
+  expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+  await say(alice, group, 'two');
+  await keepOnly(1);
+  await carol.restart();
+  await carol.chat.caughtUp(WAIT_MS);
+  await waitForGone(carol, group, /you joined again at epoch 3/);
+  await say(alice, group, 'hello carol');
+  await carol.waitForText(group, 'hello carol');
+});
+
+test('who was removed in what is gone is told so, and does not try to come back', async () => {
+  const [alice, bob] = (await chatters('alice', 'bob')) as [TestChatter, TestChatter];
+  const group = await together('out', alice, bob);
+  await bob.stop();
+  expect(await alice.chat.remove(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
+  await say(alice, group, 'not for bob');
+  await keepOnly(1);
+  await bob.restart();
+  await waitForGone(bob, group, /this device was taken out of the group in the meantime/);
+  await bob.chat.caughtUp(WAIT_MS);
+  expect((await bob.chat.groups()).find(({ group: id }) => id === group)).toMatchObject({ state: 'parked' });
+});
+
+test(`${FAR_BEHIND} commits behind: replayed without losing a text while they are kept, joined again when they are not`, async () => {
+  const [alice, bob, carol] = (await chatters('alice', 'bob', 'carol')) as [TestChatter, TestChatter, TestChatter];
+  const group = await together('far', alice, bob, carol);
+  await Promise.all([bob.stop(), carol.stop()]);
+  const texts: string[] = [];
+  for (let i = 0; i < FAR_BEHIND; i += 1) {
+    expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+    if (i % 50 > 0) continue;
+    texts.push(`at ${i}`);
+    await say(alice, group, `at ${i}`);
+  }
+  await bob.restart();
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await bob.texts(group)).toEqual(texts);
+  expect(await bob.epochAuthenticator(group)).toBe(await alice.epochAuthenticator(group));
+  await keepOnly(10);
+  await carol.restart();
+  await waitForGone(carol, group, new RegExp(`joined again at epoch ${FAR_BEHIND + 3}`));
+  await say(alice, group, 'all here');
+  for (const each of [bob, carol]) await each.waitForText(group, 'all here');
+});
+
+/** A real server whose answers to messages, and whose stream, get lost once it is silenced. */
+function cutOff(): { readonly server: ConnectableServer; silence(): void; restore(): void } {
+  let silent = false;
+  const wrap = (api: ServerApi): ServerApi => ({
+    ...api,
+    postMessages: async (...asked) => {
+      const answer = await api.postMessages(...asked);
+      if (silent) throw new TransportError('unreachable', 'the answer got lost');
+      return answer;
+    },
+    async *syncStream(cursor, signal) {
+      for await (const item of api.syncStream(cursor, signal)) {
+        if (!silent) yield item;
+      }
+    },
+  });
+  const real = overHttp(() => server.url());
+  return {
+    server: { connect: (device, sign) => wrap(real.connect(device, sign)) },
+    silence: () => {
+      silent = true;
+    },
+    restore: () => {
+      silent = false;
+    },
+  };
+}
