@@ -7,6 +7,7 @@ import type { EngineEnv, Group } from '../src/client/engine/types.ts';
 import { emptyGroup } from '../src/client/engine/welcome.ts';
 import { openChatState } from '../src/client/runner/chat-state.ts';
 import { createEntryReader } from '../src/client/runner/entry-reader.ts';
+import type { ClientStore } from '../src/client/store/client-store.ts';
 import { openLmdbStore } from '../src/client/store/lmdb-store.ts';
 import { createMlsConfig } from '../src/mls/config.ts';
 import { decodeState, type EncodedState } from '../src/mls/session/state-codec.ts';
@@ -21,15 +22,16 @@ export interface BenchReader extends AsyncDisposable {
   group(): Group;
 }
 
-/** Knows one group, as these rows have it, and nothing of its log. */
+/** Knows one group, as these rows have it, and nothing of its log; `over` puts something between it and its store. */
 export async function openReader(
   me: Member,
   members: readonly Member[],
   bytes: Uint8Array,
   rows: EncodedState,
+  over: (store: ClientStore) => ClientStore = (store) => store,
 ): Promise<BenchReader> {
   const folder = await mkdtemp(join(tmpdir(), 'mlsd-bench-reader-'));
-  const store = await openLmdbStore(join(folder, 'store'));
+  const store = over(await openLmdbStore(join(folder, 'store')));
   const directory = createDirectory(
     DOMAIN,
     members.map(({ account: id, device, keys }) => ({

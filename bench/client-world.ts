@@ -1,7 +1,7 @@
 /** People, groups and logs for the client's figures, made without a server. */
 import { randomBytes } from 'node:crypto';
+import { encodeContent } from '../src/client/content/content.ts';
 import { encodeBinding } from '../src/client/engine/binding.ts';
-import { encodeText } from '../src/client/engine/content.ts';
 import { createMlsConfig } from '../src/mls/config.ts';
 import { formatIdentity } from '../src/mls/identity.ts';
 import { createCommit } from '../src/mls/session/commit.ts';
@@ -26,8 +26,8 @@ import type { Page } from '../src/wire/page.ts';
 export const suite = createNodeSuite();
 export const DOMAIN = 'bench.example';
 export const TEXT = 'a message as people write them, one line, seldom two; nothing special about it';
-const trusting = createMlsConfig({ validateCredential: () => true });
-const NOW = Date.now();
+export const trusting = createMlsConfig({ validateCredential: () => true });
+export const NOW = Date.now();
 const DAY_MS = 24 * 60 * 60 * 1000;
 const PAGE_ENTRIES = 1000;
 
@@ -88,7 +88,7 @@ export async function messagesOf(group: BenchGroup, founder: Member, count: numb
   const log = logOf(group.bytes);
   for (let i = 0; i < count; i += 1) {
     const id = newId();
-    const made = await encrypt(suite, group.founder, encodeText(TEXT), encodeBinding(id));
+    const made = await encrypt(suite, group.founder, encodeContent({ text: TEXT }, someBytes(16)), encodeBinding(id));
     group.founder = made.state;
     log.add('message', id, founder.device, 1, made.message);
   }

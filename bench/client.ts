@@ -3,9 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientState, decodeMlsMessage, emptyPskIndex, processPrivateMessage, processPublicMessage } from 'ts-mls';
+import { encodeContent } from '../src/client/content/content.ts';
 import { encodeBinding } from '../src/client/engine/binding.ts';
-import { encodeText } from '../src/client/engine/content.ts';
 import { openChatClient } from '../src/client/open-chat-client.ts';
+import type { ClientStore } from '../src/client/store/client-store.ts';
+import { createSealedStore } from '../src/client/store/sealed-store.ts';
 import { createMlsConfig } from '../src/mls/config.ts';
 import { encrypt } from '../src/mls/session/message.ts';
 import type { GroupState } from '../src/mls/session/state.ts';
@@ -16,7 +18,7 @@ import { newId } from '../test/support/signed-client.ts';
 import { suite, TestDevice } from '../test/support/test-device.ts';
 import { run as manyGroups } from './client-groups.ts';
 import { openReader } from './client-reader.ts';
-import { cpuMs, createMember, groupOfAll, joined, messagesOf, rotationsOf, TEXT } from './client-world.ts';
+import { cpuMs, createMember, groupOfAll, joined, messagesOf, rotationsOf, someBytes, TEXT } from './client-world.ts';
 import { type Figure, round } from './figure.ts';
 import { lessThanMs, type Machine } from './machine.ts';
 
@@ -28,6 +30,7 @@ const trusting = createMlsConfig({ validateCredential: () => true });
 
 const GROWTH_MESSAGES = 10_000;
 const GROWTH_MAX = 1.2;
+const SEALED_MAX = 1.3;
 const COMMITS = 500;
 const COMMIT_GROUP = 50;
 const COMMITTERS = 4;
@@ -35,7 +38,14 @@ const JOIN_GROUP = 500;
 const JOIN_MS = 3_000;
 
 export async function run(machine: Machine): Promise<readonly Figure[]> {
-  return [await catchUp(), await growth(), await commits(), await joining(machine), ...(await manyGroups(machine))];
+  return [
+    await catchUp(),
+    await growth(),
+    await sealed(),
+    await commits(),
+    await joining(machine),
+    ...(await manyGroups(machine)),
+  ];
 }
 
 async function catchUp(): Promise<Figure> {
@@ -77,6 +87,35 @@ async function growth(): Promise<Figure> {
     against: { what: `one near the beginning (${round(early, 3)} ms)`, ratio: late / early },
     target: `< ${GROWTH_MAX} of it`,
     met: late / early < GROWTH_MAX,
+  };
+}
+
+/** What an encrypted store adds to reading messages. */
+async function sealed(): Promise<Figure> {
+  const members = [await createMember(), await createMember()];
+  const group = await groupOfAll(members);
+  const log = await messagesOf(group, members[0]!, MESSAGES);
+  const rows = encodeState(group.last);
+  const dataKey = someBytes(32);
+  const costOf = async (over: (store: ClientStore) => ClientStore): Promise<number> => {
+    await using reader = await openReader(members.at(-1)!, members, group.bytes, rows, over);
+    const before = process.cpuUsage();
+    for (const page of log.pages) await reader.read(page);
+    const cost = cpuMs(before);
+    if (reader.group().unread !== MESSAGES) throw new Error(`read ${reader.group().unread} messages`);
+    return cost;
+  };
+  let [plain, encrypted] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < RUNS; i += 1) {
+    plain = Math.min(plain, await costOf((store) => store));
+    encrypted = Math.min(encrypted, await costOf((store) => createSealedStore(store, dataKey)));
+  }
+  return {
+    name: `catching up ${MESSAGES} messages into an encrypted store, without the network`,
+    value: `${round(encrypted / MESSAGES, 3)} ms of CPU a message`,
+    against: { what: `into a plain one (${round(plain / MESSAGES, 3)} ms)`, ratio: encrypted / plain },
+    target: `< ${SEALED_MAX} of it`,
+    met: encrypted / plain < SEALED_MAX,
   };
 }
 
@@ -142,7 +181,12 @@ async function measure(): Promise<{ ours: number; bare: number }> {
   const messages: { id: string; message: Uint8Array }[] = [];
   for (let i = 0; i < MESSAGES; i += 1) {
     const id = newId();
-    const made = await encrypt(suite, alice.state(group), encodeText(TEXT), encodeBinding(id));
+    const made = await encrypt(
+      suite,
+      alice.state(group),
+      encodeContent({ text: TEXT }, someBytes(16)),
+      encodeBinding(id),
+    );
     alice.setState(group, made.state);
     messages.push({ id, message: made.message });
   }

@@ -1,4 +1,4 @@
-/** `npm run bench [-- log projections server client]`: prints the figures, exits 1 when one misses its target. */
+/** `npm run bench [-- log projections server commits client]`: prints the figures, exits 1 when one misses its target. */
 import { type Figure, printFigures } from './figure.ts';
 import { describeChange, describeMachine, type Machine, measureMachine } from './machine.ts';
 
@@ -11,6 +11,7 @@ const SUITES: Record<string, () => Promise<Suite>> = {
   log: () => import('./log.ts'),
   projections: () => import('./projections.ts'),
   server: () => import('./server.ts'),
+  commits: () => import('./commits.ts'),
   client: () => import('./client.ts'),
 };
 
