@@ -136,7 +136,9 @@ describe('claims', () => {
   it('D8: are limited a requester and a target', async () => {
     const alice = await device();
     const group = await alice.createGroup();
-    const claims = Array.from({ length: DEFAULT_LIMITS.claimsPerMinute + 30 }, () => alice.claim(group, ['a'.repeat(32)]));
+    const claims = Array.from({ length: DEFAULT_LIMITS.claimsPerMinute + 30 }, () =>
+      alice.claim(group, ['a'.repeat(32)]),
+    );
     const answers = await Promise.all(claims);
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThanOrEqual(1);
