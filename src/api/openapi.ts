@@ -52,7 +52,8 @@ export function openApiDocument(version: string): Json {
           type: 'apiKey',
           in: 'header',
           name: 'Signature',
-          description: 'HTTP Message Signature (RFC 9421) by the device key, with Signature-Input and Content-Digest.',
+          description:
+            'HTTP Message Signature (RFC 9421) by the device key or a session, with Signature-Input; it covers Content-Digest and Idempotency-Key where they are sent.',
         },
       },
     },
