@@ -42,7 +42,7 @@ async function link(
     ...{ dir: config, server, account, signal: io.signal, onOffer },
     ...storeOptions(secret, io),
   });
-  say(`This is a device of ${neutralise(name)} now. ${startHint(config, name)}`);
+  say(`This is a device of ${neutralise(name)} now. ${startHint({ config, server }, name)}`);
 }
 
 async function recover(
@@ -53,7 +53,7 @@ async function recover(
 ): Promise<void> {
   const { recoverFolder } = await load();
   if (io.stdin.isTTY === true) say('Recovery code:');
-  const code = await firstLine(io.stdin);
+  const code = await codeLines(io.stdin);
   const { name, groups, revoked } = await recoverFolder({
     ...{ dir: config, server, code, signal: io.signal },
     ...storeOptions(secret, io),
@@ -68,14 +68,19 @@ async function recover(
         : `${shown}: not joined (${neutralise(outcome.reason)}); ask a member to invite you.`,
     );
   }
-  say(startHint(config, name));
+  say(startHint({ config, server }, name));
 }
 
-function startHint(config: string, name: string): string {
-  return `Start it with: mlschat --config ${config} GROUP ${neutralise(name)}`;
+function startHint({ config, server }: Pick<DeviceSettings, 'config' | 'server'>, name: string): string {
+  return `Start it with: mlschat --server ${server} --config ${config} GROUP ${neutralise(name)}`;
 }
 
-async function firstLine(input: NodeJS.ReadableStream): Promise<string> {
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) return line;
-  return '';
+/** A code as it was shown: a row that ends with a dash goes on in the next one. */
+async function codeLines(input: NodeJS.ReadableStream): Promise<string> {
+  let code = '';
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    code += line.trim();
+    if (!code.endsWith('-')) return code;
+  }
+  return code;
 }

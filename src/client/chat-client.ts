@@ -184,7 +184,8 @@ export interface Found {
 export type Connection =
   | { readonly state: 'online' }
   | { readonly state: 'connecting' }
-  | { readonly state: 'offline'; readonly reason: string; readonly retryInMs: number };
+  /** Without `retryInMs` nothing is tried again in this process. */
+  | { readonly state: 'offline'; readonly reason: string; readonly retryInMs?: number };
 
 /** `done`: entries read since the catch-up began; `group`: the one that is being read most, and how much of it there is. */
 export interface CatchUpProgress {

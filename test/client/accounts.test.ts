@@ -202,7 +202,9 @@ describe('recovery', () => {
     const lost = await start('hal');
     await until(async () => {
       const { connection } = await lost.status();
-      return connection.state === 'offline' && connection.reason.includes('revoked');
+      return (
+        connection.state === 'offline' && connection.reason.includes('revoked') && connection.retryInMs === undefined
+      );
     });
   });
 });

@@ -94,7 +94,7 @@ describe('a server that sends what it should not', () => {
     await alice.chat.send(tea, 'after all');
     const waits = (): number[] =>
       bob.events.flatMap((event: ChatEvent) =>
-        event.type === 'connection' && event.connection.state === 'offline' ? [event.connection.retryInMs] : [],
+        event.type === 'connection' && event.connection.state === 'offline' ? [event.connection.retryInMs ?? 0] : [],
       );
     await until(() => waits().length >= 4);
     // each wait is drawn from the upper half of twice the one before

@@ -51,7 +51,7 @@ export function createClientHub(serial: Serial): ClientHub {
   };
   const fail = (error: unknown): void => {
     serial.fail(error instanceof Error ? error : new Error(String(error)));
-    emit({ type: 'connection', connection: { state: 'offline', reason: `stopped: ${reasonOf(error)}`, retryInMs: 0 } });
+    emit({ type: 'connection', connection: { state: 'offline', reason: `stopped: ${reasonOf(error)}` } });
     stop();
   };
   const tellSignal = (group: GroupId, told: Signal): void => {

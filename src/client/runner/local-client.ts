@@ -233,8 +233,15 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   hub.run(sync.run(signal));
   hub.run(keeper.run(signal));
   hub.run(sync.whenUpToDate(signal).then(() => (signal.aborted ? undefined : refill(false))));
-  if (options.joinsAtStart !== false) hub.run(joinAtStart());
+  const joinedAtStart = options.joinsAtStart === false ? Promise.resolve() : joinAtStart();
+  hub.run(joinedAtStart);
   for (const id of state.groups.keys()) effects.reconcile(id);
+
+  /** A new device is in its account's groups before it says that it is not invited to one. */
+  const caughtUpAndJoined = async (timeoutMs: number): Promise<void> => {
+    await caughtUp(timeoutMs);
+    await joinedAtStart;
+  };
 
   return {
     status: async () => ({
@@ -251,7 +258,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     openGroup: async (name, wanted) => {
       checkOpen();
       const opened = await openGroupByName(
-        { env, api, state, serial, caughtUp, creations: hub.creations },
+        { env, api, state, serial, caughtUp: caughtUpAndJoined, creations: hub.creations },
         name,
         wanted,
       );

@@ -9,7 +9,7 @@ import { createCatchUpMeter } from './catch-up-meter.ts';
 import type { ChatState } from './chat-state.ts';
 import { compareHistories } from './compare-histories.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { isPassing, reasonOf } from './failures.ts';
+import { isPassing, isRevoked, reasonOf } from './failures.ts';
 import { backoffMs, pause } from './retry.ts';
 import type { Serial } from './serial.ts';
 
@@ -132,6 +132,7 @@ export function createSyncLoop(options: {
           break;
         case 'closing':
           if (item.reason === 'cursor-invalid') throw new ProblemError('cursor-invalid', 'the log was replaced');
+          if (item.reason === 'device-revoked') throw revoked();
           return closingText(item.reason);
       }
     }
@@ -180,6 +181,12 @@ export function createSyncLoop(options: {
             resync = true;
             continue;
           }
+          if (isRevoked(error)) {
+            // no answer will ever come again: what is stored here stays readable, and nobody is asked in vain
+            setUpToDate(false);
+            setConnection({ state: 'offline', reason: reasonOf(error) });
+            return;
+          }
           if (!isPassing(error) && !(error instanceof ProblemError)) throw error;
           readable = !(error instanceof TransportError && error.code === 'malformed');
           reason = error instanceof TransportError ? error.message : reasonOf(error);
@@ -198,6 +205,10 @@ export function createSyncLoop(options: {
       }
     },
   };
+}
+
+function revoked(): ProblemError {
+  return new ProblemError('unauthenticated', 'this device was revoked', { members: { reason: 'revoked' } });
 }
 
 /** Why the server ended the stream, for people. */

@@ -141,7 +141,7 @@ export async function openWorkerClient(options: WorkerClientOptions): Promise<Ch
     void worker.terminate();
     for (const call of calls.values()) call.reject(error);
     calls.clear();
-    emit({ type: 'connection', connection: { state: 'offline', reason: error.message, retryInMs: 0 } });
+    emit({ type: 'connection', connection: { state: 'offline', reason: error.message } });
   };
 
   /** The worker is gone, or is about to be: what it was reading is not read again. */

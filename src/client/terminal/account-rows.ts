@@ -4,11 +4,22 @@ import { neutralise } from './neutralise.ts';
 /** Characters of a device id that tell it from the others of an account. */
 const ID_SHOWN_CHARACTERS = 8;
 
+/** Groups of a code in one row: it fits into 80 columns and is not cut inside a group. */
+const GROUPS_A_ROW = 8;
+
+function codeRows(code: string): string[] {
+  const groups = code.split('-');
+  const rows = Array.from({ length: Math.ceil(groups.length / GROUPS_A_ROW) }, (_, i) =>
+    groups.slice(i * GROUPS_A_ROW, (i + 1) * GROUPS_A_ROW).join('-'),
+  );
+  return rows.map((row, i) => `  ${row}${i < rows.length - 1 ? '-' : ''}`);
+}
+
 /** Said once, at the first start: nobody can ask for it again. */
 export function recoveryRows(code: string): string[] {
   return [
     'Your recovery code, shown only now. Write it down and keep it where this computer is not:',
-    `  ${code}`,
+    ...codeRows(code),
     'With it, and with nothing else, "mlschat recover" gets your account back when all your devices are lost.',
   ];
 }

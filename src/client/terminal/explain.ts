@@ -19,8 +19,10 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 export function offlineText(connection: Extract<Connection, { state: 'offline' }>): string {
+  const reason = neutralise(connection.reason);
+  if (connection.retryInMs === undefined) return `offline: ${reason}`;
   const seconds = Math.max(1, Math.round(connection.retryInMs / 1000));
-  return `offline: ${neutralise(connection.reason)}; trying again in ${seconds} s, what you write is kept`;
+  return `offline: ${reason}; trying again in ${seconds} s, what you write is kept`;
 }
 
 export function unsentText(count: number): string {

@@ -36,6 +36,15 @@ describe('commands about the own account', () => {
     await chat.sees('#tea alice>');
     expect(await client.takeRecoveryCode()).toBeUndefined();
     expect(recoveryRows('abcd-efgh')).toHaveLength(3);
+    const code = Array.from({ length: 16 }, () => 'abcd').join('-');
+    const rows = recoveryRows(code);
+    expect(
+      rows
+        .slice(1, -1)
+        .map((row) => row.trim())
+        .join(''),
+    ).toBe(code);
+    for (const row of rows.slice(1, -1)) expect(row.length).toBeLessThan(80);
     await chat.quit();
   });
 
