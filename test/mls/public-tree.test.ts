@@ -1,15 +1,24 @@
 import type { RatchetTree } from 'ts-mls';
 import type { Decoder } from 'ts-mls/codec/tlsDecoder.js';
 import { decodeProposal, type Proposal } from 'ts-mls/proposal.js';
-import { addLeafNode, decodeRatchetTree, removeLeafNode, updateLeafNode } from 'ts-mls/ratchetTree.js';
+import {
+  addLeafNode,
+  decodeRatchetTree,
+  encodeRatchetTree,
+  removeLeafNode,
+  updateLeafNode,
+} from 'ts-mls/ratchetTree.js';
 import { toLeafIndex, toNodeIndex } from 'ts-mls/treemath.js';
 import { decodeUpdatePath } from 'ts-mls/updatePath.js';
 import { describe, expect, test } from 'vitest';
-import { decodeTree } from '../../src/mls/encoding/tree-codec.ts';
+import { decodeTree, encodeTree } from '../../src/mls/encoding/tree-codec.ts';
 import { createHashedTree, subtreeHash, treeHashOf, withNodes } from '../../src/mls/public-group/hashed-tree.ts';
 import { isRefused } from '../../src/mls/public-group/refusal.ts';
 import { applyPath, areParentHashesValid } from '../../src/mls/public-group/update-path.ts';
+import { unwrap } from '../../src/mls/session/state.ts';
+import { createNodeSuite } from '../../src/mls/suite-node.ts';
 import { toHex } from '../../src/wire/bytes.ts';
+import { groupOf } from './support/people.ts';
 import { hasVectors, hex, isOurs, syncHash, vectors } from './support/vectors.ts';
 
 interface TreeValidation {
@@ -105,4 +114,14 @@ describe.skipIf(!hasVectors)('the server’s tree on the MLS working group’s v
       }
     }
   });
+});
+
+test('a tree is encoded as the library does it, whatever was encoded before, blank nodes at its end included', async () => {
+  const suite = createNodeSuite();
+  const { states } = await groupOf(suite, ['a', 'b', 'c', 'd', 'e']);
+  const { ratchetTree } = unwrap(states[0]!);
+  const trees: RatchetTree[] = [ratchetTree];
+  for (const leaf of [3, 4, 1]) trees.push(removeLeafNode(trees.at(-1)!, toLeafIndex(leaf)));
+  trees.push([], [...ratchetTree, undefined, undefined]);
+  for (const tree of trees) expect(toHex(encodeTree(tree))).toBe(toHex(encodeRatchetTree(tree)));
 });

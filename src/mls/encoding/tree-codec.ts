@@ -1,7 +1,8 @@
 import type { RatchetTree } from 'ts-mls';
-import { withItemBudget } from 'ts-mls/codec/variableLength.js';
-import { decodeRatchetTree, encodeRatchetTree } from 'ts-mls/ratchetTree.js';
-import { equalBytes } from '../../wire/bytes.ts';
+import { encode } from 'ts-mls/codec/tlsEncoder.js';
+import { varLenDataEncoder, withItemBudget } from 'ts-mls/codec/variableLength.js';
+import { decodeRatchetTree, encodeNode, encodeRatchetTree } from 'ts-mls/ratchetTree.js';
+import { concatBytes, equalBytes } from '../../wire/bytes.ts';
 
 /**
  * The widest tree that is taken, in leaves. The library's encoder recurses once for each node and overflows the stack
@@ -27,6 +28,32 @@ export function decodeTree(bytes: Uint8Array): { readonly tree: RatchetTree } | 
   } catch (error) {
     return { malformed: error instanceof Error ? error.message : String(error) };
   }
+}
+
+const BLANK = Uint8Array.of(0);
+const PRESENT = Uint8Array.of(1);
+/** Nodes are never changed in place, so each is encoded once in its life. */
+const encodedNodes = new WeakMap<object, Uint8Array>();
+
+/** The `ratchet_tree` extension of a tree (RFC 9420 §12.4.3.3); costs its bytes, and an encoding for each node not seen before. */
+export function encodeTree(nodes: RatchetTree): Uint8Array {
+  let length = nodes.length;
+  while (length > 0 && nodes[length - 1] === undefined) length -= 1;
+  const parts: Uint8Array[] = [];
+  for (let index = 0; index < length; index += 1) {
+    const node = nodes[index];
+    if (node === undefined) {
+      parts.push(BLANK);
+      continue;
+    }
+    let encoded = encodedNodes.get(node);
+    if (encoded === undefined) {
+      encoded = concatBytes(PRESENT, encodeNode(node));
+      encodedNodes.set(node, encoded);
+    }
+    parts.push(encoded);
+  }
+  return encode(varLenDataEncoder)(concatBytes(...parts));
 }
 
 function unsoundTree(tree: RatchetTree): string | undefined {

@@ -3,11 +3,11 @@ import { decodeVarLenData } from 'ts-mls/codec/variableLength.js';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import { verifyGroupInfoSignature } from 'ts-mls/groupInfo.js';
 import { encodeKeyPackage } from 'ts-mls/keyPackage.js';
-import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { equalBytes, toHex } from '../../wire/bytes.ts';
 import type { Sha256 } from '../../wire/ids.ts';
 import { decodeMessage } from '../encoding/decode.ts';
 import { refHash } from '../encoding/ref-hash.ts';
+import { encodeTree } from '../encoding/tree-codec.ts';
 import { PUBLIC_KEY_BYTES } from '../suite.ts';
 import type { SignatureCheck } from './commit.ts';
 import { type GroupData, leafNodeAt } from './group.ts';
@@ -44,7 +44,7 @@ export function checkGroupInfo(
   if (signer === undefined) return refused('wrong-signer');
 
   for (const { extensionType, extensionData } of groupInfo.extensions) {
-    if (extensionType === 'ratchet_tree' && !equalBytes(extensionData, encodeRatchetTree(next.tree.nodes))) {
+    if (extensionType === 'ratchet_tree' && !equalBytes(extensionData, encodeTree(next.tree.nodes))) {
       return refused('wrong-tree-hash', 'another tree inside');
     }
   }

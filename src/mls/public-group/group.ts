@@ -1,7 +1,7 @@
 import type { GroupContext, MlsPublicMessage } from 'ts-mls';
 import type { LeafNode } from 'ts-mls/leafNode.js';
-import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { identityOfCredential } from '../config.ts';
+import { encodeTree } from '../encoding/tree-codec.ts';
 import { rolesIn } from '../framing.ts';
 import type { KnownProposal } from '../handshake.ts';
 import type { GroupRoles } from '../roles.ts';
@@ -56,7 +56,7 @@ export function publicPendingOf(group: PublicGroup): readonly KnownProposal[] {
 
 /** As a `ratchet_tree` extension carries it: what is served to new members. */
 export function publicTreeBytesOf(group: PublicGroup): Uint8Array {
-  return encodeRatchetTree(reveal(group).tree.nodes);
+  return encodeTree(reveal(group).tree.nodes);
 }
 
 // ─── for the operations in this folder ───
