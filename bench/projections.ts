@@ -7,7 +7,8 @@ import { decodeEvent, encodeEvent } from '../src/log/envelope.ts';
 import type { LogEvent, MessagesSent } from '../src/log/events.ts';
 import type { LogEntry } from '../src/log/reader.ts';
 import { entryKey } from '../src/projections/fold/keys.ts';
-import { openProjections, type ProjectionLog, type Projections } from '../src/projections/open-projections.ts';
+import type { ProjectionLog } from '../src/projections/fold-run.ts';
+import { openProjections, type Projections } from '../src/projections/open-projections.ts';
 import type { ReadModel } from '../src/projections/read-model.ts';
 import {
   bytesOf,

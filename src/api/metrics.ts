@@ -14,7 +14,7 @@ const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 /** Counts by route pattern and problem code: no name, no id is ever a label. */
 export function createMetrics(sources: {
-  readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness'>;
+  readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness' | 'restarts'>;
   readonly streams: StreamRegistry;
   readonly gate: Gate;
   readonly admission: Pick<Admission, 'limit' | 'turnedAway' | 'awaited'>;
@@ -51,6 +51,18 @@ export function createMetrics(sources: {
     'Log sequence this node has folded.',
     () => sources.readModel.checkpoint().sequence,
   );
+  new Counter({
+    name: 'mlsd_projection_restarts_total',
+    help: 'How often folding started again by itself: resumed after a failed write, rebuilt after damage to the tables.',
+    labelNames: ['how'] as const,
+    registers,
+    collect() {
+      this.reset();
+      const { resumed, rebuilt } = sources.readModel.restarts();
+      this.inc({ how: 'resumed' }, resumed);
+      this.inc({ how: 'rebuilt' }, rebuilt);
+    },
+  });
   gauge('mlsd_streams_open', 'Live streams and waiting long polls open.', () => sources.streams.open);
   gauge(
     'mlsd_admission_limit',

@@ -1,9 +1,11 @@
 import {
   connect,
   credsAuthenticator,
+  ErrorCode,
   Events,
   type Msg,
   type NatsConnection,
+  NatsError,
   type QueuedIterator,
   type Status,
   tokenAuthenticator,
@@ -76,13 +78,20 @@ const FIRST_ANSWER: Backoff = { firstMs: 20, maxMs: 1_000 };
 const RECONNECT: Backoff = { firstMs: 100, maxMs: 100 };
 const PING_INTERVAL_MS = 10_000;
 const PINGS_OUT_MAX = 2;
+const REFUSALS: ReadonlySet<string> = new Set([
+  ErrorCode.AuthorizationViolation,
+  ErrorCode.AuthenticationExpired,
+  ErrorCode.BadAuthentication,
+  ErrorCode.BadCreds,
+]);
 /** A server of a cluster may be cut off from the others and still answer pings; an election takes less than this. */
 const LEAVE_AFTER_MS = 4_000;
 
 /**
  * Connects, and settles when JetStream answers.
  *
- * @throws LogError `unavailable` when no server is reached or JetStream does not answer, `aborted`.
+ * @throws LogError `unavailable` when no server is reached or JetStream does not answer, `rejected` when a server does not take
+ *   the credentials, `aborted`.
  */
 export async function openConnection(options: ConnectionOptions): Promise<LogConnection> {
   const nats = await dial(options, () => backoffMs(RECONNECT, 0));
@@ -228,8 +237,14 @@ async function dial(options: ConnectionOptions, reconnectDelayHandler: () => num
       ...(authenticator === undefined ? {} : { authenticator }),
     });
   } catch (cause) {
-    throw new LogError('unavailable', `no connection to ${options.servers.join(', ')}: ${messageOf(cause)}`, { cause });
+    const code = isRefusal(cause) ? 'rejected' : 'unavailable';
+    throw new LogError(code, `no connection to ${options.servers.join(', ')}: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** Whether a server said that these credentials do not let anybody in: waiting does not make them better. */
+function isRefusal(cause: unknown): boolean {
+  return cause instanceof NatsError && REFUSALS.has(cause.code);
 }
 
 /** A server that has just started listens before JetStream answers. */

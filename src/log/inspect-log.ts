@@ -1,5 +1,6 @@
 import { appendCompactions, type GroupCut } from './append-compactions.ts';
 import { openConnection } from './connection.ts';
+import { type StoredBlobs, storedBlobs } from './copy-blobs.ts';
 import { LogError } from './errors.ts';
 import { type Incarnation, readIncarnation } from './incarnation.ts';
 import { openNatsServer } from './nats-server/child.ts';
@@ -55,6 +56,8 @@ export interface LogInspection extends AsyncDisposable {
   read(options?: ReaderOptions): Promise<LogReader>;
   /** See `readRawEvents`. */
   events(range: RawRange): AsyncIterable<readonly RawEvent[]>;
+  /** See `storedBlobs`. */
+  blobs(): Promise<StoredBlobs | undefined>;
   /** Appends a `group-compacted` for each. Settles with the sequence of the last. @throws LogError as `appendEvent` does */
   compactGroups(cuts: readonly GroupCut[]): Promise<number>;
   close(): Promise<void>;
@@ -117,6 +120,7 @@ export async function openInspection(place: InspectPlace, signal?: AbortSignal):
       },
       read: (options = {}) => openReader(connection, options),
       events: (range) => readRawEvents(connection, range),
+      blobs: () => storedBlobs(connection),
       compactGroups: (cuts) => appendCompactions(connection, cuts, signal),
       close: closeAll,
       [Symbol.asyncDispose]: closeAll,

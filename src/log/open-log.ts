@@ -3,6 +3,7 @@ import { type AppendRequest, type AppendResult, appendEvent } from './append.ts'
 import { appendDecided, type DecidedResult, type DecideOptions } from './append-decided.ts';
 import { type BlobStore, type BlobStoreOptions, openBlobStore } from './blobs.ts';
 import { type ConnectionState, type LogConnection, openConnection } from './connection.ts';
+import { type OfferStore, type OfferStoreOptions, openOfferStore } from './device-offers.ts';
 import { LogError } from './errors.ts';
 import type { MessageBatch } from './events.ts';
 import { createGroupCommit, type GroupCommitOptions, type SubmittedBatch } from './group-commit.ts';
@@ -11,6 +12,7 @@ import { type NatsServer, openNatsServer } from './nats-server/child.ts';
 import { findNatsServer } from './nats-server/find.ts';
 import { isAtLeast, type NatsServerBinary, SYNC_ALWAYS_SINCE } from './nats-server/version.ts';
 import { createPublisher, type Publisher } from './publisher.ts';
+import { untilReached } from './reach.ts';
 import { type LogReader, openReader, type ReaderOptions } from './reader.ts';
 import { ensureStream, readStreamState, type StreamState } from './stream.ts';
 import { STREAM_NAME } from './subjects.ts';
@@ -29,6 +31,8 @@ export type LogPlace =
       readonly token?: string;
       /** The text of a NATS credentials file. */
       readonly credentials?: string;
+      /** How long they are waited for when they are not there yet, ms; not at all unless said otherwise. */
+      readonly waitMs?: number;
     };
 
 export interface OpenLogOptions {
@@ -82,6 +86,8 @@ export interface Log extends AsyncDisposable {
   read(options?: ReaderOptions): Promise<LogReader>;
   /** What is stored beside the log. See `openBlobStore`. */
   openBlobs(options: BlobStoreOptions): Promise<BlobStore>;
+  /** See `openOfferStore`. */
+  openOffers(options: OfferStoreOptions): Promise<OfferStore>;
   /** Asks the log. @throws LogError `unavailable`, `log-missing`. */
   describe(): Promise<LogDescription>;
   /**
@@ -105,7 +111,8 @@ const DURABILITY_TEXT: Readonly<Record<Durability, string>> = {
  * Opens the log: starts or reaches the server, finds or makes the stream, starts the log when it is new.
  *
  * @throws LogError `locked`, `server-not-found`, `server-failed`, `unavailable`, `log-missing`, `log-unsafe`,
- *   `rolled-back` (the log is empty, the tables are not), `replicas-refused`, `domain-mismatch`, `aborted`.
+ *   `rolled-back` (the log is empty, the tables are not), `replicas-refused`, `domain-mismatch`, `aborted`, `rejected`
+ *   (wrong credentials, say).
  * @example
  * await using log = await openLog({ place: { folder: 'data/nats' }, domain: 'localhost', tablesEmpty: true });
  * const result = await log.append({ lane: nameLane('account', 'alice'), expected: 0, event });
@@ -128,26 +135,46 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
       });
       opened.push(server.close);
     }
-    const connection = await openConnection({
-      servers: 'folder' in place ? [server!.url] : place.servers,
-      token: 'folder' in place ? server!.token : place.token,
-      credentials: 'folder' in place ? undefined : place.credentials,
+    const reached = await untilReached(() => openStarted(options, server), {
+      waitMs: 'folder' in place ? 0 : (place.waitMs ?? 0),
       signal,
+      onWaiting: (reason) => options.onNotice?.(`waiting for the log: ${reason}`),
     });
-    opened.push(connection.close);
-    const publisher = createPublisher(connection);
-    opened.push(async () => publisher.close());
+    opened.push(reached.close);
+    const { connection, publisher, incarnation, pastEpochs } = reached;
+    const log = createLog({ ...options, pastEpochs }, server, connection, publisher, incarnation, closeAll);
+    opened.push(log.stopTaking);
+    return log.api;
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** A connection to a log that has begun. */
+async function openStarted(options: OpenLogOptions, server: NatsServer | undefined) {
+  const { place, signal } = options;
+  const connection = await openConnection({
+    servers: 'folder' in place ? [server!.url] : place.servers,
+    token: 'folder' in place ? server!.token : place.token,
+    credentials: 'folder' in place ? undefined : place.credentials,
+    signal,
+  });
+  const publisher = createPublisher(connection);
+  const close = async (): Promise<void> => {
+    publisher.close();
+    await connection.close();
+  };
+  try {
     const state = await ensureStream(connection, {
       replicas: options.replicas ?? 1,
       tablesEmpty: options.tablesEmpty,
     });
     const incarnation = await ensureStarted(connection, publisher, options, state);
     const pastEpochs = await readPastEpochs(connection);
-    const log = createLog({ ...options, pastEpochs }, server, connection, publisher, incarnation, closeAll);
-    opened.push(log.stopTaking);
-    return log.api;
+    return { connection, publisher, incarnation, pastEpochs, close };
   } catch (error) {
-    await closeAll();
+    await close();
     throw error;
   }
 }
@@ -227,6 +254,10 @@ function createLog(
     async openBlobs(blobOptions) {
       open();
       return await openBlobStore(connection, blobOptions);
+    },
+    async openOffers(offerOptions) {
+      open();
+      return await openOfferStore(connection, offerOptions);
     },
     async describe() {
       const { lastSequence, replicas } = await readStreamState(connection);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { acquireFolderLock } from './folder-lock.ts';
 import { STREAM_NAME } from './subjects.ts';
 
 /** Where a log is made that is to take the place of another, in the data folder. */
@@ -14,15 +15,25 @@ const READY = 'ready';
 
 /** The folder for a nats-server whose log is to take the place of the log; what an interrupted attempt left is gone. */
 export async function newStore(dataFolder: string): Promise<string> {
+  await dropNewStore(dataFolder);
   const beside = join(dataFolder, BESIDE);
-  await rm(beside, { recursive: true, force: true });
   await mkdir(beside, { recursive: true, mode: 0o700 });
   return join(beside, SERVER);
 }
 
-/** Takes the folder back that {@link newStore} began; without effect when there is none. */
+/**
+ * Takes the folder back that {@link newStore} began; without effect when there is none.
+ *
+ * The nats-server of a tool that was killed ends a moment after it, and writes until then: its lock is waited for, or it would go on
+ * in the folder of the next attempt.
+ *
+ * @throws LogError `locked` when that server does not end
+ */
 export async function dropNewStore(dataFolder: string): Promise<void> {
-  await rm(join(dataFolder, BESIDE), { recursive: true, force: true });
+  const beside = join(dataFolder, BESIDE);
+  const server = join(beside, SERVER);
+  if (existsSync(server)) await (await acquireFolderLock(server)).close();
+  await rm(beside, { recursive: true, force: true });
 }
 
 /** Puts the new log in the place of the old one, which goes. Nobody may have either open. */
@@ -36,6 +47,8 @@ export async function swapStore(dataFolder: string): Promise<void> {
 /**
  * Finishes a swap that a crash interrupted; a new log that was not whole yet goes. To be called before the log of a data folder
  * is opened, by whoever holds the folder's lock.
+ *
+ * @throws LogError `locked`, see {@link dropNewStore}
  */
 export async function finishSwap(dataFolder: string): Promise<void> {
   const beside = join(dataFolder, BESIDE);
@@ -46,7 +59,7 @@ export async function finishSwap(dataFolder: string): Promise<void> {
     await rename(join(beside, STREAM), stream);
     await sync(dirname(stream));
   }
-  await rm(beside, { recursive: true, force: true });
+  await dropNewStore(dataFolder);
 }
 
 async function sync(folder: string): Promise<void> {

@@ -5,7 +5,9 @@
  * - `invalid-event`: an event that no server writes (an id without an id's form, say).
  * - `gap`: a sequence is missing between two events.
  * - `fold-failed`: a reducer threw; `cause` says why.
- * - `store-failed`: the tables could not be read or written.
+ * - `store-failed`: the tables could not be written.
+ * - `damaged`: a row of the tables is not what was written, or is missing: they are made anew from the log.
+ * - `rebuilding`: the tables are being made anew, and nothing is read from them before that is done.
  * - `reader-ended`: the log's reader stopped without being asked to.
  * - `overloaded`: too many callers wait already.
  * - `closed`: the projections were closed.
@@ -16,6 +18,8 @@ export type ProjectionErrorCode =
   | 'gap'
   | 'fold-failed'
   | 'store-failed'
+  | 'damaged'
+  | 'rebuilding'
   | 'reader-ended'
   | 'overloaded'
   | 'closed';

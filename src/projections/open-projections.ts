@@ -1,30 +1,20 @@
-import type { LogEntry } from '../log/reader.ts';
 import type { Sha256 } from '../wire/ids.ts';
-import { type CursorSeal, createCursorSeal } from './cursor-seal.ts';
+import { createCursorSeal } from './cursor-seal.ts';
 import { ProjectionError } from './errors.ts';
 import { nodeSha256 } from './fold/chain.ts';
-import type { FoldRules } from './fold/fold-event.ts';
 import { createMlsHandshakes, type Handshakes } from './fold/handshakes.ts';
-import { runProjector } from './projector.ts';
-import type { Readiness, ReadModel } from './read-model.ts';
+import { type FoldRun, type OpenRunOptions, openFoldRun, type ProjectionLog } from './fold-run.ts';
+import { keepFolding, type Remedy } from './keep-folding.ts';
+import type { Readiness, ReadModel, Restarts } from './read-model.ts';
 import { createReadModel } from './reads/create-read-model.ts';
+import { createSwitchedReadModel } from './reads/switched-read-model.ts';
 import { createRecentBatches } from './recent-batches.ts';
 import { createSequenceWaiters, withResolvers } from './sequence-waiters.ts';
-import { type DiscardReason, openEnvironment } from './store/environment.ts';
-import { type Standing, Tables } from './store/tables.ts';
+import type { DiscardReason } from './store/environment.ts';
 import { createWatchers } from './watchers.ts';
 
 /** Counts up with every change of what the fold makes of the same events. Tables of another number are made anew. */
 export const TABLES_CONTRACT = '2';
-
-/** What the projections need of the log; a `Log` has it. */
-export interface ProjectionLog {
-  /** @throws LogError `rolled-back`, `incarnation-changed`, … when the checkpoint is not of this log */
-  read(options: { readonly checkpoint?: Standing; readonly signal?: AbortSignal }): Promise<LogBatches>;
-}
-
-/** The log in order from where the reader was opened; `tail` is where it ended then. */
-type LogBatches = AsyncIterable<readonly LogEntry[]> & { readonly tail: number };
 
 export interface ProjectionsOptions {
   /** Folder of the tables, made when it is not there. One process at a time; not on a network file system. */
@@ -36,8 +26,10 @@ export interface ProjectionsOptions {
   readonly handshakes?: Handshakes;
   /** Throws tables that are there away and folds the log from its beginning. */
   readonly fresh?: boolean;
-  /** Called once, when the projector stopped by itself. */
+  /** Called once, when the projector stopped by itself and does not start again. */
   readonly onFailure?: (error: Error) => void;
+  /** Called whenever it stopped and will start again by itself. */
+  readonly onInterruption?: (error: Error, remedy: Remedy) => void;
   /** Called after every batch. */
   readonly onProgress?: (progress: { readonly sequence: number; readonly tail: number }) => void;
 }
@@ -47,7 +39,9 @@ export interface Projections extends AsyncDisposable {
   readonly read: ReadModel;
   /** Resolves when all is folded that the log held at the start; rejects when the projector stops before. */
   readonly ready: Promise<void>;
-  /** Why tables that were there were thrown away. */
+  /** Settles when every row of the tables now in use was held against its checksum once, or they were found to be damaged. */
+  readonly checked: Promise<void>;
+  /** Why tables that were there at the opening were thrown away. */
   readonly discarded?: DiscardReason;
   /** Hex SHA-256 over all tables: equal on every node that folded the same events. */
   dumpTables(): string;
@@ -55,7 +49,8 @@ export interface Projections extends AsyncDisposable {
 }
 
 /**
- * Opens the tables and starts folding the log into them, from where they stand.
+ * Opens the tables and starts folding the log into them, from where they stand. Tables that turn out to be damaged while they
+ * are in use are made anew, and a fold that could not write goes on once it can: nothing is read meanwhile that is not right.
  *
  * @example
  * ```ts
@@ -69,116 +64,143 @@ export interface Projections extends AsyncDisposable {
 export async function openProjections(options: ProjectionsOptions): Promise<Projections> {
   const { dir, log, sha256 = nodeSha256 } = options;
   const seal = createCursorSeal(options.cursorKey);
-  const contract = TABLES_CONTRACT;
-  const environment = await openEnvironment({ dir, contract, fresh: options.fresh ?? false });
-  const tables = new Tables(environment, contract);
-  const stop = new AbortController();
-  try {
-    if (environment.formerCheckpoint !== undefined) await checkFormer(log, environment.formerCheckpoint);
-    const { standing } = tables;
-    const checkpoint = standing.sequence === 0 ? {} : { checkpoint: standing };
-    const reader = await log.read({ ...checkpoint, signal: stop.signal });
-    const handshakes = options.handshakes ?? createMlsHandshakes(sha256);
-    const rules = { handshakes, sha256 };
-    const running = run(options, { tables, reader, stop, seal, rules });
-    const { discarded } = environment;
-    return { ...running, ...(discarded === undefined ? {} : { discarded }) };
-  } catch (error) {
-    stop.abort();
-    await tables.close();
-    throw error;
-  }
-}
-
-/** Tables of another fold cannot be kept, but what they stood on still tells whether the log has gone back since. */
-export async function checkFormer(log: ProjectionLog, { incarnation, sequence, eventId }: Standing): Promise<void> {
-  const done = new AbortController();
-  try {
-    await log.read({ checkpoint: { incarnation, sequence, eventId }, signal: done.signal });
-  } finally {
-    done.abort();
-  }
-}
-
-interface Parts {
-  readonly tables: Tables;
-  readonly reader: LogBatches;
-  readonly stop: AbortController;
-  readonly seal: CursorSeal;
-  readonly rules: FoldRules;
-}
-
-function run(options: ProjectionsOptions, { tables, reader, stop, seal, rules }: Parts): Projections {
-  const { tail } = reader;
-  const waiters = createSequenceWaiters(tables.standing.sequence);
+  const waiters = createSequenceWaiters(0);
   const watchers = createWatchers();
-  const recent = createRecentBatches();
   const ready = withResolvers();
   ready.promise.catch(() => {}); // whoever does not wait for it hears of the failure from `onFailure` and `readiness`
-  let caughtUp = false;
-  let failure: Error | undefined;
+  const closing = new AbortController();
+  let state: State = { kind: 'folding', caughtUp: false };
+  let hasCaughtUp = false;
+  /** Over tables that take the place of others, until these have come as far as the log. */
+  let isPartial = false;
+  let restarts: Restarts = { resumed: 0, rebuilt: 0 };
 
-  const reach = (sequence: number): void => {
-    waiters.reach(sequence);
-    if (caughtUp || sequence < tail) return;
-    caughtUp = true;
-    ready.resolve();
-  };
-  const halt = (error: Error): void => {
-    failure = error;
+  const interrupt = (error: Error): void => {
     waiters.fail(error);
-    ready.reject(error);
     watchers.wakeAll();
   };
-  const projector = runProjector({
-    tables,
-    rules,
-    reader,
-    stop,
+  const rules = { handshakes: options.handshakes ?? createMlsHandshakes(sha256), sha256 };
+  const open = (how: Pick<OpenRunOptions, 'fresh' | 'found'>): Promise<FoldRun> =>
+    openFoldRun({ dir, contract: TABLES_CONTRACT, log, rules, onDamage: interrupt, ...how });
+  const readRun = () => {
+    const recent = createRecentBatches();
+    const model = createReadModel({ tables: run.tables, seal, waiters, watchers, recent, readiness });
+    return { recent, model };
+  };
+  const reach = (sequence: number): void => {
+    waiters.reach(sequence);
+    if (state.kind !== 'folding' || state.caughtUp || sequence < run.tail || run.damage !== undefined) return;
+    state = { kind: 'folding', caughtUp: true };
+    hasCaughtUp = true;
+    isPartial = false;
+    ready.resolve();
+  };
+  const begin = (): void => {
+    state = { kind: 'folding', caughtUp: false };
+    const { sequence } = run.tables.standing;
+    waiters.resume(sequence);
+    reach(sequence);
+  };
+  const readiness = (): Readiness => readinessOf(state, run, isPartial);
+
+  let run = await open({ fresh: options.fresh ?? false });
+  const { discarded } = run;
+  let { recent, model } = readRun();
+  begin();
+  const kept = keepFolding({
+    first: run,
+    signal: closing.signal,
+    hasCaughtUp: () => hasCaughtUp,
+    async replace(reason, spoilt) {
+      await spoilt.close();
+      return await open({ found: { reason, checkpoint: spoilt.farthest } });
+    },
     onPublished(draft, { sequence }) {
       recent.add(draft.batches);
       reach(sequence);
       watchers.notify(draft);
-      options.onProgress?.({ sequence, tail });
+      options.onProgress?.({ sequence, tail: run.tail });
     },
-  }).catch((error: Error) => {
-    halt(error);
-    options.onFailure?.(error);
+    onInterrupted(error, remedy) {
+      state = { kind: 'interrupted', error };
+      interrupt(error);
+      options.onInterruption?.(error, remedy);
+    },
+    onRestarted(next, remedy) {
+      const { resumed, rebuilt } = restarts;
+      restarts = remedy === 'resume' ? { resumed: resumed + 1, rebuilt } : { resumed, rebuilt: rebuilt + 1 };
+      run = next;
+      if (remedy === 'rebuild') {
+        isPartial = true;
+        ({ recent, model } = readRun());
+      }
+      begin();
+    },
   });
-  reach(tables.standing.sequence);
+  const halt = (error: Error): void => {
+    state = { kind: 'stopped', error };
+    interrupt(error);
+    ready.reject(error);
+  };
+  const stopped = kept.then(({ run: last, failure }) => {
+    run = last;
+    if (failure === undefined) return;
+    halt(failure);
+    options.onFailure?.(failure);
+  });
 
-  let closing: Promise<void> | undefined;
+  const readable = (): ReadModel => {
+    if (run.damage === undefined && !isPartial) return model;
+    throw new ProjectionError('rebuilding', 'the tables were damaged, and are being made anew');
+  };
+  let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    stop.abort();
-    await projector;
-    if (failure === undefined) halt(new ProjectionError('closed', 'the projections were closed'));
-    await tables.close();
+    closing.abort();
+    run.end();
+    await stopped;
+    if (state.kind !== 'stopped') halt(new ProjectionError('closed', 'the projections were closed'));
+    await run.close();
   };
   const closeOnce = (): Promise<void> => {
-    closing ??= close();
-    return closing;
+    closed ??= close();
+    return closed;
   };
   return {
-    read: createReadModel({
-      tables,
-      seal,
-      waiters,
-      watchers,
-      recent,
-      readiness: () => readinessOf(failure, caughtUp, tables, tail),
+    read: createSwitchedReadModel(readable, {
+      checkpoint: () => model.checkpoint(),
+      readiness,
+      restarts: () => restarts,
+      waitForSequence: (sequence, signal) => waiters.wait(sequence, signal),
+      watch: (device, wake) => watchers.watch(device, wake),
     }),
     ready: ready.promise,
-    dumpTables: () => tables.dump(),
+    get checked() {
+      return run.checked;
+    },
+    ...(discarded === undefined ? {} : { discarded }),
+    dumpTables: () => {
+      readable();
+      return run.tables.dump();
+    },
     close: closeOnce,
     [Symbol.asyncDispose]: closeOnce,
   };
 }
 
-function readinessOf(failure: Error | undefined, caughtUp: boolean, tables: Tables, tail: number): Readiness {
-  if (failure !== undefined) {
-    const code = 'code' in failure ? String(failure.code) : 'failed';
-    return { ready: false, reasons: [`projections stopped at sequence ${tables.standing.sequence}: ${code}`] };
+type State =
+  | { readonly kind: 'folding'; readonly caughtUp: boolean }
+  | { readonly kind: 'interrupted'; readonly error: Error }
+  | { readonly kind: 'stopped'; readonly error: Error };
+
+function readinessOf(state: State, { tables, tail, damage }: FoldRun, isPartial: boolean): Readiness {
+  const { sequence } = tables.standing;
+  if (state.kind === 'folding' && damage === undefined) {
+    if (state.caughtUp) return { ready: true };
+    const what = isPartial ? 'the tables were damaged and are being made anew: they' : 'projections';
+    return { ready: false, reasons: [`${what} are at sequence ${sequence} of ${tail}`] };
   }
-  if (caughtUp) return { ready: true };
-  return { ready: false, reasons: [`projections are at sequence ${tables.standing.sequence} of ${tail}`] };
+  const error = state.kind === 'folding' ? damage! : state.error;
+  const code = 'code' in error ? String(error.code) : 'failed';
+  const next = state.kind === 'stopped' ? '' : ', and will start again by themselves';
+  return { ready: false, reasons: [`projections stopped at sequence ${sequence}: ${code}${next}`] };
 }

@@ -133,6 +133,14 @@ export type GroupLogResult =
 
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly string[] };
 
+/** How often the projections started again by themselves, since the process began. */
+export interface Restarts {
+  /** With the same tables, after they could not be written. */
+  readonly resumed: number;
+  /** With new ones, after a row was found that was not what had been written. */
+  readonly rebuilt: number;
+}
+
 export interface Checkpoint {
   readonly incarnation: string;
   /** Stream sequence of the last folded event, 0 before the first. */
@@ -142,6 +150,7 @@ export interface Checkpoint {
 export interface ReadModel {
   checkpoint(): Checkpoint;
   readiness(): Readiness;
+  restarts(): Restarts;
 
   account(id: AccountId): AccountView | undefined;
   accountByName(name: string): AccountView | undefined;

@@ -15,8 +15,10 @@ export interface SequenceWaiters {
   wait(sequence: number, signal: AbortSignal): Promise<void>;
   /** The checkpoint is here now. */
   reach(sequence: number): void;
-  /** Nothing will come any more: rejects everybody, now and later. */
+  /** Nothing will come any more, or not before {@link resume}: rejects everybody, now and later. */
   fail(error: Error): void;
+  /** The checkpoint is here now, further back perhaps than it was, and goes on. */
+  resume(sequence: number): void;
 }
 
 export function createSequenceWaiters(initialSequence: number): SequenceWaiters {
@@ -61,6 +63,10 @@ export function createSequenceWaiters(initialSequence: number): SequenceWaiters 
     fail(error) {
       failure = error;
       for (const { reject } of waiting.splice(0)) reject(error);
+    },
+    resume(sequence) {
+      failure = undefined;
+      reached = sequence;
     },
   };
 }

@@ -104,7 +104,9 @@ describe('devices', () => {
     okValue(await revoke(alice, phone.id));
     expect(problemOf(await addDevice(bob, mine)).code).toBe('already-exists');
     const again = await TestDevice.create(url, 'phone-again', 'localhost', phone.http.key);
+    const { lastSequence } = await server().running().log.describe();
     expect(problemOf(await again.postRegistration()).code).toBe('already-exists');
+    expect((await server().running().log.describe()).lastSequence).toBe(lastSequence);
   });
 
   it('a revoked device gets nothing any more: requests, stream, claims; and the last one cannot be revoked', async () => {

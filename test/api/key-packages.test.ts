@@ -160,6 +160,25 @@ describe('claims', () => {
     expect(problems).toContain('rate-limited');
   });
 
+  it('D8: cost as much as they name accounts, however few the requests; the same one again costs no more', async () => {
+    const alice = await device();
+    const group = await alice.createGroup();
+    const some = await Promise.all([device(), device(), device()]);
+    const names = some.map(({ account }) => account);
+    const key = newId();
+    const first = okValue(await alice.claim(group, names, key));
+    for (let i = 0; i < 5; i += 1) expect(okValue(await alice.claim(group, names, key))).toEqual(first);
+    const letters = 'abcdefghij';
+    const strangers = Array.from(
+      { length: DEFAULT_LIMITS.claimAccountsPerRequest },
+      (_, i) => 'b'.repeat(30) + letters[Math.floor(i / 10)] + letters[i % 10],
+    );
+    okValue(await alice.claim(group, strangers));
+    const refused = await alice.claim(group, names);
+    expect(problemOf(refused)).toMatchObject({ code: 'rate-limited', status: 429 });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(1);
+  });
+
   it('D9: low stock is signalled to the owner, and so is a used last resort', async () => {
     const alice = await device();
     const group = await alice.createGroup();

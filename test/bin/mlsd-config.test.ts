@@ -38,6 +38,14 @@ describe('the settings of mlsd', () => {
     expect(secretFile).toBe(`${dataFolder}/secret`);
   });
 
+  it('wait two minutes for the NATS servers of somebody else, or as long as is said', async () => {
+    const wait = async (...more: string[]) => config(await settings(['--nats', 'nats://a:1', ...more])).log;
+    expect(await wait()).toMatchObject({ waitSeconds: 120 });
+    expect(await wait('--nats-wait', '0')).toMatchObject({ waitSeconds: 0 });
+    expect(problems(await settings(['--nats', 'nats://a:1', '--nats-wait', '-1']))).toContain('--nats-wait');
+    expect(problems(await settings(['--nats-wait', '5']))).toContain('only makes sense together with --nats');
+  });
+
   it('are the same from flags, environment and config file', async () => {
     const flags = ['--port', '5000', '--domain', 'chat.example', '--data', '/srv/mlsd', '--log-level', 'debug'];
     const more = ['--nats', 'nats://a:1', '--nats', 'nats://b:2', '--replicas', '3', '--limit', 'pastEpochs=7'];

@@ -8,11 +8,12 @@ import { openProjections } from '../../src/projections/open-projections.ts';
 import { bytesOf, fakeHandshakes } from '../projections/builders.ts';
 import { createFakeLog } from '../projections/fake-log.ts';
 import { seeded } from '../support/seeded.ts';
-import { damageableLog } from './damageable-log.ts';
+import { until } from '../support/until.ts';
+import { damageableLog, type Size } from './damageable-log.ts';
 
-const [good = '', expected, how, first, end, again] = process.argv.slice(2);
+const [good = '', expected, how, first, end, again, size] = process.argv.slice(2);
 const damaged = join(good, '..', 'damaged');
-const events = damageableLog();
+const events = damageableLog(size as Size);
 
 for (let number = Number(first); number < Number(end); number += 1) {
   if (!(again === 'again' && number === Number(first))) {
@@ -35,7 +36,10 @@ async function outcome(): Promise<string> {
     });
     try {
       await projections.ready;
-      const kind = projections.discarded ?? 'kept';
+      await projections.checked;
+      await until(() => projections.read.readiness().ready);
+      const isRebuilt = projections.read.restarts().rebuilt > 0;
+      const kind = projections.discarded ?? (isRebuilt ? 'made anew while in use' : 'kept');
       return projections.dumpTables() === expected ? kind : `wrong after ${kind}`;
     } finally {
       await projections.close();

@@ -309,3 +309,18 @@ export function sampleLog(script: Script = createScript()): {
   ];
   return { events, devices: [alice, bob, carol], groups: [tea, ink] };
 }
+
+const LARGE_LOG_EVENTS = 60;
+const LARGE_LOG_TEXTS = Array.from({ length: 100 }, (_, i) => `${i}`);
+
+/** Of alice and one group, with more rows than are looked at before tables are used. */
+export function largeLog(script: Script = createScript()): LogEvent[] {
+  const alice = testDevice('alice');
+  const group = bytesOf('g', 16);
+  return [
+    script.started(),
+    script.register(alice),
+    script.createGroup(alice, group),
+    ...Array.from({ length: LARGE_LOG_EVENTS }, () => script.send(script.batch(alice, group, 0, LARGE_LOG_TEXTS))),
+  ];
+}

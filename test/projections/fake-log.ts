@@ -1,7 +1,7 @@
 import { LogError } from '../../src/log/errors.ts';
 import type { LogEvent } from '../../src/log/events.ts';
 import type { LogEntry } from '../../src/log/reader.ts';
-import type { ProjectionLog } from '../../src/projections/open-projections.ts';
+import type { ProjectionLog } from '../../src/projections/fold-run.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
 
 /** A log in memory that gives its events in batches of chosen sizes, then waits for more. */

@@ -4,7 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { LogEvent } from '../../src/log/events.ts';
 import { ProjectionError } from '../../src/projections/errors.ts';
 import { Draft } from '../../src/projections/fold/draft.ts';
@@ -15,6 +15,7 @@ import { rebuildProjections } from '../../src/projections/rebuild.ts';
 import { openEnvironment, storedCheckpoint } from '../../src/projections/store/environment.ts';
 import { Tables } from '../../src/projections/store/tables.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
+import { until } from '../support/until.ts';
 import { bytesOf, createScript, fakeHandshakes, sampleLog, sha256 } from './builders.ts';
 import { createFakeLog } from './fake-log.ts';
 import { CURSOR_KEY, folded, openTest, tempFolder } from './open.ts';
@@ -135,24 +136,43 @@ test('a throw at any write of a batch leaves no half batch: the next start folds
   }
 });
 
-test('a failed write stops the projector for all to see, and nothing is served as new', async () => {
+test('writes that fail stop the projector for all to see, and once they succeed it has started again by itself', async () => {
   const { events } = sampleLog();
   const log = createFakeLog(events.slice(0, 2));
-  const onFailure = vi.fn();
-  const projections = await openTest(log, { onFailure });
+  const interruptions: string[] = [];
+  const projections = await openTest(log, {
+    onFailure: () => interruptions.push('for good'),
+    onInterruption: ({ message }, remedy) => interruptions.push(`${message}: ${remedy}`),
+  });
   await projections.ready;
+  const { read } = projections;
+  const full = new ProjectionError('store-failed', 'disk full');
+  const failing = vi.spyOn(Tables.prototype, 'write').mockRejectedValueOnce(full).mockRejectedValueOnce(full);
+  onTestFinished(() => failing.mockRestore());
+  const waiting = read.waitForSequence(log.append(...events.slice(2)), SIGNAL());
+  await expect(waiting).rejects.toMatchObject({ code: 'store-failed' });
+  expect(read.readiness()).toEqual({
+    ready: false,
+    reasons: ['projections stopped at sequence 2: store-failed, and will start again by themselves'],
+  });
+  expect(read.checkpoint().sequence).toBe(2);
+  await until(() => read.readiness().ready);
+  expect(read.checkpoint().sequence).toBe(events.length);
+  expect(projections.dumpTables()).toBe((await folded(events)).dumpTables());
+  expect(interruptions).toEqual(['disk full: resume', 'disk full: resume']);
+  expect(read.restarts()).toEqual({ resumed: 2, rebuilt: 0 });
+});
+
+test('tables that cannot be written before they have ever caught up are told at once', async () => {
+  const { events } = sampleLog();
   const failing = vi
     .spyOn(Tables.prototype, 'write')
     .mockRejectedValueOnce(new ProjectionError('store-failed', 'disk full'));
-  const waiting = projections.read.waitForSequence(log.append(...events.slice(2)), SIGNAL());
-  await expect(waiting).rejects.toMatchObject({ code: 'store-failed' });
-  expect(projections.read.readiness()).toEqual({
-    ready: false,
-    reasons: ['projections stopped at sequence 2: store-failed'],
-  });
-  await vi.waitFor(() => expect(onFailure).toHaveBeenCalledOnce());
-  expect(projections.read.checkpoint().sequence).toBe(2);
-  failing.mockRestore();
+  onTestFinished(() => failing.mockRestore());
+  const onFailure = vi.fn();
+  const projections = await openTest(createFakeLog(events), { onFailure });
+  await expect(projections.ready).rejects.toMatchObject({ code: 'store-failed' });
+  expect(onFailure).toHaveBeenCalledOnce();
 });
 
 test('an unknown event halts the fold just before it, whatever batch it came in', async () => {

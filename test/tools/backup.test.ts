@@ -1,13 +1,17 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { backup } from '../../src/tools/backup/backup.ts';
 import type { BackupManifest } from '../../src/tools/backup/manifest.ts';
 import { restore } from '../../src/tools/backup/restore.ts';
 import { NO_PROGRESS } from '../../src/tools/progress.ts';
+import { toBase64Url } from '../../src/wire/bytes.ts';
 import { tempFolder } from '../support/nats.ts';
-import { problemOf } from '../support/signed-client.ts';
+import { okValue, problemOf } from '../support/signed-client.ts';
+import { pathOf } from '../support/test-device.ts';
 import { copyFolder, type SeenServer, seenServer, siteOptions, verify, withSite } from './support.ts';
 
 let seen: SeenServer;
@@ -77,6 +81,54 @@ describe('mlsd backup and restore', () => {
       expect(await seen.alice.syncAll()).toHaveLength(1);
     });
     expect(await verify(other)).toMatchObject({ kind: 'clean' });
+  });
+
+  it('carries the attachments that are kept, for whoever could read them before; an altered one is refused', async () => {
+    await using work = await tempFolder();
+    const [folder, dir] = [join(work.path, 'server'), join(work.path, 'backup')];
+    await copyFolder(seen.folder, folder);
+    const files = [70_000, 12].map((length, i) => new Uint8Array(length).fill(i + 1));
+    const pathOfBlob = (bytes: Uint8Array): string => `${pathOf(seen.tea)}/blobs/${toBase64Url(nodeSha256(bytes))}`;
+    await seen.on(folder, async () => {
+      for (const body of files)
+        okValue(await seen.alice.http.request('PUT', pathOfBlob(body), { body: { blob: body } }));
+      expect((await backUp(folder, dir)).attachments).toMatchObject({ count: 2 });
+    });
+    const other = join(work.path, 'other');
+    expect(await restoreTo(other, dir, true)).toMatchObject({ attachments: 2 });
+    await seen.on(other, async () => {
+      for (const bytes of files) {
+        const { blob } = okValue(await seen.bob.http.request('GET', pathOfBlob(bytes)));
+        expect(Buffer.compare(blob, bytes)).toBe(0);
+      }
+    });
+
+    const manifest: BackupManifest = JSON.parse(await readFile(join(dir, 'backup.json'), 'utf8'));
+    const file = join(dir, 'attachments.mlsd-blobs');
+    const [altered, sha256] = [await readFile(file), createHash('sha256')];
+    altered[1_000]! ^= 1; // of the first one’s bytes
+    await writeFile(file, altered);
+    await expect(restoreTo(join(work.path, 'third'), dir, true)).rejects.toMatchObject({ code: 'damaged-file' });
+    // and so is one whose sums were made to fit the file, but not the name that members ask for
+    const attachments = { ...manifest.attachments!, sha256: sha256.update(altered).digest('hex') };
+    await writeFile(join(dir, 'backup.json'), JSON.stringify({ ...manifest, attachments }));
+    await expect(restoreTo(join(work.path, 'fourth'), dir, true)).rejects.toMatchObject({ code: 'damaged-file' });
+    expect(existsSync(join(work.path, 'fourth', 'nats'))).toBe(false);
+  });
+
+  it('leaves out attachments whose time was over', async () => {
+    await using work = await tempFolder();
+    const [folder, dir] = [join(work.path, 'server'), join(work.path, 'backup')];
+    await copyFolder(seen.folder, folder);
+    const body = new Uint8Array(50);
+    await seen.on(folder, async () => {
+      const path = `${pathOf(seen.tea)}/blobs/${toBase64Url(nodeSha256(body))}`;
+      okValue(await seen.alice.http.request('PUT', path, { body: { blob: body } }));
+    });
+    const manifest = await backUp(folder, dir);
+    const attachments = { ...manifest.attachments!, retentionMs: 100 };
+    await writeFile(join(dir, 'backup.json'), JSON.stringify({ ...manifest, attachments }));
+    expect(await restoreTo(join(work.path, 'other'), dir, true)).toMatchObject({ attachments: 0 });
   });
 
   it('S7: holds the secret only when that was asked for, everything for its owner alone', async () => {

@@ -79,7 +79,8 @@ async function register(call: Call<undefined, undefined, RegisterRequest, Regist
     eventId,
     digest: requestDigest,
     decide: (view) => {
-      if (view.device(device) !== undefined) {
+      // revoked or not: a key that belonged to an account belongs to no other one for ever
+      if (view.ownerOf(device) !== undefined) {
         throw new ProblemError('already-exists', 'this device belongs to an account already');
       }
       const { sequence, taken } = view.nameLane('user', statement.name);

@@ -35,7 +35,7 @@ const PARALLEL_CLAIMS = 16;
 type ClaimCall = Call<undefined, undefined, ClaimRequest, DeviceView>;
 
 async function claim(call: ClaimCall) {
-  const { deps, shared, body, caller, now } = call;
+  const { deps, body, caller } = call;
   const { group } = ownGroup(deps.readModel, groupIdOf(body.group), caller);
   const isOwn = body.accounts.every((account) => account === caller.account);
   // the roles of an opaque group are hearsay: by them a member could keep its administrators from inviting
@@ -50,16 +50,29 @@ async function claim(call: ClaimCall) {
       `a request claims from at most ${deps.limits.claimAccountsPerRequest} accounts`,
     );
   }
-  const wait = shared.claimLimits.requesters.take(caller.id, now);
-  if (wait > 0) {
-    throw new ProblemError('rate-limited', 'this device claims too often', { retryAfterSeconds: wait });
-  }
+  chargeFor(call, accounts);
   const results: ClaimResult[] = [];
   for (let first = 0; first < accounts.length; first += PARALLEL_CLAIMS) {
     const some = accounts.slice(first, first + PARALLEL_CLAIMS);
     results.push(...(await Promise.all(some.map((account) => claimFrom(call, group, account)))).flat());
   }
   return answer(200, { results });
+}
+
+/**
+ * Each account that is named costs one claim, but for those that this very request has claimed from before. Who has any left may
+ * go into debt: a whole request is as large as it may be, and the next one waits until it is paid.
+ */
+function chargeFor({ deps, shared, caller, now, requestId }: ClaimCall, accounts: readonly AccountId[]): void {
+  const { requesters } = shared.claimLimits;
+  const wait = requesters.take(caller.id, now);
+  if (wait > 0) {
+    throw new ProblemError('rate-limited', 'this device claims too often', { retryAfterSeconds: wait });
+  }
+  const isNew = (owner: AccountId): boolean =>
+    deps.readModel.request(requestEventId(caller.id, requestId, owner)) === undefined;
+  const cost = accounts.filter(isNew).length;
+  if (cost > 1) requesters.charge(caller.id, now, cost - 1);
 }
 
 /** One account, one event on its lane: with comparison, so that no package is handed out twice (D8). */

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import type { ReadModel } from '../../projections/read-model.ts';
+import { ProjectionError } from '../../projections/errors.ts';
+import type { ReadModel, SyncResult } from '../../projections/read-model.ts';
 import type { Cursor, DeviceId } from '../../wire/ids.ts';
 import type { StreamFormat } from './stream-format.ts';
 
@@ -59,9 +60,9 @@ export async function runLiveStream(options: LiveStreamOptions): Promise<void> {
     while (!sink.gone.aborted) {
       if (closing.aborted) return end('server-closing', true);
       if (expiry.signal.aborted) return end('session-expired', true);
-      if (readModel.device(device) === undefined) return end('device-revoked', false);
       alarm.reset(); // before reading: what arrives from here on rings again
-      const result = readModel.syncPage(device, cursor, limits);
+      const result = readNext();
+      if (typeof result === 'string') return end(result, result === 'not-ready');
       if (result.kind === 'cursor-invalid') return end('cursor-invalid', false);
       const { page } = result;
       cursor = page.cursor;
@@ -85,6 +86,17 @@ export async function runLiveStream(options: LiveStreamOptions): Promise<void> {
     clearTimeout(timer);
     watch.close();
     alarm.close();
+  }
+
+  /** The next page, or why there is none. */
+  function readNext(): SyncResult | 'device-revoked' | 'not-ready' {
+    try {
+      if (readModel.device(device) === undefined) return 'device-revoked';
+      return readModel.syncPage(device, cursor, limits);
+    } catch (error) {
+      if (error instanceof ProjectionError) return 'not-ready'; // the tables are being made anew
+      throw error;
+    }
   }
 
   async function send(parts: readonly Uint8Array[]): Promise<boolean> {

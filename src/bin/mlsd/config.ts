@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../wire/limits.ts';
 import {
   DEFAULT_DOMAIN,
   DEFAULT_HOST,
+  DEFAULT_NATS_WAIT_SECONDS,
   DEFAULT_PORT,
   defaultDataFolder,
   LIMIT_NAMES,
@@ -41,6 +42,8 @@ interface RemoteLog {
   readonly credentialsFile?: string;
   readonly tokenFile?: string;
   readonly replicas: number;
+  /** How long servers that are not there yet are waited for; not at all when left out. */
+  readonly waitSeconds?: number;
 }
 
 export type ConfigCheck =
@@ -52,6 +55,7 @@ const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
 const NATS_PROTOCOLS = new Set(['nats:', 'tls:']);
 const REPLICAS = [1, 3, 5];
+const NATS_WAIT_MAX_SECONDS = 24 * 60 * 60;
 /** Any account and device: only the domain of an identity made with them is in question. */
 const SOME_ID = 'a'.repeat(32);
 
@@ -105,8 +109,9 @@ function readLog(raw: RawSettings, read: Reader, problems: string[]): ServerConf
   const credentialsFile = read('nats-credentials', asPath);
   const tokenFile = read('nats-token-file', asPath);
   const replicas = read('replicas', asReplicas);
+  const waitSeconds = read('nats-wait', (value) => asInteger(value, 0, NATS_WAIT_MAX_SECONDS));
   if (raw.nats === undefined) {
-    for (const name of ['nats-credentials', 'nats-token-file', 'replicas'] as const) {
+    for (const name of ['nats-credentials', 'nats-token-file', 'nats-wait', 'replicas'] as const) {
       if (raw[name] !== undefined) problems.push(`${raw[name].source}: only makes sense together with --nats`);
     }
     return { kind: 'embedded', ...(program === undefined ? {} : { program }) };
@@ -122,6 +127,7 @@ function readLog(raw: RawSettings, read: Reader, problems: string[]): ServerConf
     kind: 'remote',
     servers: servers ?? [],
     replicas: replicas ?? 1,
+    waitSeconds: waitSeconds ?? DEFAULT_NATS_WAIT_SECONDS,
     ...(credentialsFile === undefined ? {} : { credentialsFile }),
     ...(tokenFile === undefined ? {} : { tokenFile }),
   };

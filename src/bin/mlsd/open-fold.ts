@@ -37,6 +37,15 @@ export async function openFold(options: OpenFoldOptions): Promise<Projections> {
       onFailure: (error) => {
         logger.fatal({ type: error.name, code: 'code' in error ? error.code : undefined }, 'the projections stopped');
       },
+      onInterruption: (error, remedy) => {
+        const what = { type: error.name, code: 'code' in error ? error.code : undefined };
+        if (remedy === 'resume') logger.error(what, 'the tables could not be written: folding starts again');
+        else
+          logger.error(
+            what,
+            'the tables are damaged: they are being made anew, and nothing is served before that is done',
+          );
+      },
     });
   try {
     return await open(options.fresh);

@@ -62,10 +62,9 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     const tables = join(config.dataFolder, 'tables');
     const { log, fresh } = await openServerLog(options, tables);
     opened.push(log.close);
-    const blobs = await log.openBlobs({
-      retentionMs: config.limits.attachmentRetentionMs,
-      replicas: config.log.kind === 'remote' ? config.log.replicas : 1,
-    });
+    const replicas = config.log.kind === 'remote' ? config.log.replicas : 1;
+    const blobs = await log.openBlobs({ retentionMs: config.limits.attachmentRetentionMs, replicas });
+    const offers = await log.openOffers({ retentionMs: config.limits.deviceOfferTtlMs, replicas });
     const limits = limitsOf(log, blobs, options);
     const projections = await openFold({
       tables,
@@ -86,6 +85,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       readModel: projections.read,
       log,
       blobs,
+      offers,
       suite: createNodeSuite(),
       signer: createReceiptSigner(secret),
       tickets: createTickets(deriveKey(secret, 'sessions', TICKET_KEY_BYTES), config.domain),
@@ -160,9 +160,10 @@ async function logPlace({ log, dataFolder }: ServerConfig): Promise<LogPlace> {
     const binary = await findNatsServer(log.program === undefined ? places : { ...places, chosen: log.program });
     return { folder: join(dataFolder, 'nats'), binary };
   }
-  const { servers, credentialsFile, tokenFile } = log;
+  const { servers, credentialsFile, tokenFile, waitSeconds = 0 } = log;
   return {
     servers,
+    waitMs: waitSeconds * 1000,
     ...(credentialsFile === undefined ? {} : { credentials: await readFile(credentialsFile, 'utf8') }),
     ...(tokenFile === undefined ? {} : { token: (await readFile(tokenFile, 'utf8')).trim() }),
   };

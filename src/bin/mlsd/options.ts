@@ -25,6 +25,8 @@ export const LIMIT_NAMES: readonly string[] = [
 export const DEFAULT_PORT = 4000;
 export const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_DOMAIN = 'localhost';
+/** Longer than a cluster takes that is started together with its servers. */
+export const DEFAULT_NATS_WAIT_SECONDS = 120;
 
 export function defaultDataFolder(): string {
   return join(homedir(), '.mlsd');
@@ -96,6 +98,13 @@ export const OPTIONS = {
     group: 'Cluster',
     placeholder: 'FILE',
     about: 'file with the NATS token for --nats',
+  },
+  'nats-wait': {
+    type: 'number',
+    group: 'Cluster',
+    placeholder: 'SECONDS',
+    about: 'how long to wait at the start for the servers of --nats that are not there yet; 0: not at all',
+    fallback: String(DEFAULT_NATS_WAIT_SECONDS),
   },
   replicas: {
     type: 'number',

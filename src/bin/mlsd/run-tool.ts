@@ -71,7 +71,7 @@ async function run(command: ToolCommand, config: ServerConfig, io: MlsdProcess):
         const made = await backup(site, { dir: resolve(command.folder), withSecret, progress, now: Date.now() });
         const tables = made.tablesAt === 0 ? 'no tables' : `tables up to event ${made.tablesAt}`;
         say(
-          `backup of ${made.domain}: log up to event ${made.logAt}, ${tables}, ${withSecret ? 'with' : 'without'} the secret`,
+          `backup of ${made.domain}: log up to event ${made.logAt}, ${tables}, ${attachmentsLine(made.attachments?.count ?? 0)}, ${withSecret ? 'with' : 'without'} the secret`,
         );
         return EXIT.done;
       });
@@ -177,17 +177,22 @@ function lostLine(nothingLost: boolean): string {
   return nothingLost ? 'it goes on as the same incarnation' : 'it goes on as a new incarnation, every client resyncs';
 }
 
+function attachmentsLine(count: number): string {
+  return count === 0 ? 'no attachments' : count === 1 ? '1 attachment' : `${count} attachments`;
+}
+
 function sayDomain(domain: string, config: ServerConfig, say: (line: string) => void): void {
   if (domain !== config.domain) say(`start the server with --domain ${domain}`);
 }
 
 function sayRestored(
-  { manifest, tables, hasSecret }: Restored,
+  { manifest, tables, attachments, hasSecret }: Restored,
   nothingLost: boolean,
   config: ServerConfig,
   say: (line: string) => void,
 ): void {
-  say(`restored to ${config.dataFolder}: log up to event ${manifest.logAt}; ${lostLine(nothingLost)}`);
+  const held = `log up to event ${manifest.logAt}, ${attachmentsLine(attachments)}`;
+  say(`restored to ${config.dataFolder}: ${held}; ${lostLine(nothingLost)}`);
   if (tables === 'altered')
     say('the tables in the backup were altered and are left out: the server makes them from the log');
   if (!hasSecret) {

@@ -28,6 +28,14 @@ export function emptyGroup(bytes: Uint8Array, name: string): Group {
   };
 }
 
+/**
+ * Whether an invitation that stands at a position was used before, or overtaken. One commit may remove this device and add it
+ * again: then the invitation stands where the removal does, and is the way back.
+ */
+export function isUsedUp(group: Pick<Group, 'position' | 'phase'>, position: number): boolean {
+  return group.position > position || (group.position === position && group.phase !== 'removed');
+}
+
 export interface WelcomeKeys {
   /** The key package the Welcome was made for; absent when this device has none of those it names. */
   readonly keyPackage?: KeyPackagePair;
@@ -47,7 +55,7 @@ export async function applyWelcome(
 ): Promise<Step | Needs> {
   const { group: bytes, name, position, head, epoch, inviter, welcome } = entry.payload;
   const group = known ?? emptyGroup(bytes, name ?? idOfGroup(bytes).slice(0, 8));
-  if (group.position >= position) return step(group);
+  if (isUsedUp(group, position)) return step(group);
   if (group.phase === 'member' || group.phase === 'creating') {
     // RFC 9420 §12.4.3.1: the id of a group that this device takes part in is nobody else's to use
     const text =

@@ -1,7 +1,7 @@
 import type { Position } from '../../wire/ids.ts';
 import type { CursorSeal } from '../cursor-seal.ts';
 import { requests } from '../fold/rows.ts';
-import type { Readiness, ReadModel } from '../read-model.ts';
+import type { Readiness, ReadModel, Restarts } from '../read-model.ts';
 import type { RecentBatches } from '../recent-batches.ts';
 import type { SequenceWaiters } from '../sequence-waiters.ts';
 import type { Tables } from '../store/tables.ts';
@@ -11,6 +11,8 @@ import { readEntriesFromEpoch, readEntryAt, readGroupLogPage } from './group-log
 import { createGroupReads } from './groups.ts';
 import { readSyncPage } from './sync-page.ts';
 
+const NO_RESTARTS: Restarts = { resumed: 0, rebuilt: 0 };
+
 /** The one face the tables show to the rest of the server. */
 export function createReadModel(parts: {
   readonly tables: Tables;
@@ -19,13 +21,15 @@ export function createReadModel(parts: {
   readonly watchers: Watchers;
   readonly recent: RecentBatches;
   readonly readiness: () => Readiness;
+  readonly restarts?: () => Restarts;
 }): ReadModel {
-  const { tables, seal, waiters, watchers, recent, readiness } = parts;
+  const { tables, seal, waiters, watchers, recent, readiness, restarts = () => NO_RESTARTS } = parts;
   return {
     ...createAccountReads(tables),
     ...createGroupReads(tables),
     checkpoint: () => ({ incarnation: tables.standing.incarnation, sequence: tables.standing.sequence }),
     readiness,
+    restarts,
     request: (eventId) => tables.get(requests, eventId),
     placedBatch(sequence, index) {
       const place = recent.get(sequence, index);

@@ -141,7 +141,7 @@ function groupSource(tables: Tables, group: number, from: number, last: number):
     sequence,
     index,
     framed() {
-      if (tables.reads !== reads) row = tables.peekEntryAt(key);
+      if (tables.reads !== reads) row = tables.peekAgain(key)!;
       return row.subarray(ENTRY_FRAMED_OFFSET);
     },
     advance() {

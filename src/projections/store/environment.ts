@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open as openFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open as openFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { open, type RootDatabase, type Transaction } from 'lmdb';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { ProjectionError } from '../errors.ts';
 import type { Write } from '../fold/draft.ts';
 import { TABLE } from '../fold/keys.ts';
-import { areIntact } from './check-tables.ts';
+import { areIntact, hasAllPages, stateIsIntact } from './check-tables.ts';
 import { sealRow, sealRowInPlace, sumOfValue } from './sealed-row.ts';
 
 /** What the tables stand on, written in the same transaction as they are. */
@@ -38,13 +38,18 @@ export interface Environment {
   readonly discarded?: DiscardReason;
   /** Of tables that were thrown away although they could be read, until these here have come as far. */
   readonly formerCheckpoint?: CheckpointRow;
+  /** Present: not every row was read at the opening. To be called once they were, and found as they should be. */
+  readonly onChecked?: () => Promise<void>;
   close(): Promise<void>;
 }
 
 const CHECKPOINT_KEY = Uint8Array.of(TABLE.meta, 1);
 const TORN_KEY = Uint8Array.of(TABLE.meta, 2);
 const FORMER_KEY = Uint8Array.of(TABLE.meta, 3);
+/** There while tables are opened: a process that dies of it leaves it behind. */
 const MARKER = 'opening';
+/** There while rows of opened tables are still to be read: whoever dies meanwhile has the next start read all of them first. */
+const CHECKING = 'checking';
 /** In the first page, behind its header, in the byte order of every platform the library is built for. */
 const MAGIC = Buffer.from('dec0efbe', 'hex');
 const MAGIC_AT = 24;
@@ -67,7 +72,8 @@ const CLOSE_WAIT_MS = 5_000;
 
 /**
  * Opens the tables in a folder, which is made when it is not there. Tables that cannot be used are thrown away: the log
- * is the truth, they are folded anew.
+ * is the truth, they are folded anew. Of usable ones the rows that tell how things stand are read, and all of them when the last
+ * process died before it had.
  *
  * @throws ProjectionError `store-failed`
  */
@@ -75,19 +81,23 @@ export async function openEnvironment(options: {
   readonly dir: string;
   readonly contract: string;
   readonly fresh?: boolean;
+  /** Throws away what this process found to be damaged, or torn, while it had it open. */
+  readonly found?: { readonly reason: DiscardReason; readonly checkpoint: CheckpointRow };
 }): Promise<Environment> {
-  const { dir, contract } = options;
+  const { dir, contract, found } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const existed = existsSync(join(dir, FILES[0]!));
   let discarded: DiscardReason | undefined;
-  if (existsSync(join(dir, MARKER))) discarded = 'interrupted-open';
+  if (found !== undefined) discarded = found.reason;
+  else if (existsSync(join(dir, MARKER))) discarded = 'interrupted-open';
   else if (options.fresh === true && existed) discarded = 'asked';
   else if (existed && !(await startsLikeTables(dir))) discarded = 'damaged';
   if (discarded !== undefined) await removeFiles(dir);
 
   await writeFile(join(dir, MARKER), '');
-  let opened = await tryOpen(dir);
-  const unusable = discarded === undefined ? await whyUnusable(opened, contract) : undefined;
+  let opened = await reopen(dir, found?.checkpoint);
+  const isThorough = existsSync(join(dir, CHECKING)) || !(await isComplete(dir, opened));
+  const unusable = discarded === undefined ? await whyUnusable(opened, contract, isThorough) : undefined;
   if (unusable !== undefined) {
     discarded = unusable;
     const former = opened === undefined ? undefined : farthest(opened);
@@ -96,23 +106,42 @@ export async function openEnvironment(options: {
     opened = await reopen(dir, former);
   }
   if (opened === undefined) throw new ProjectionError('store-failed', `no tables can be opened in ${dir}`);
-  await rm(join(dir, MARKER), { force: true });
   const { db, checkpoint } = opened;
+  const isChecked = isThorough || discarded !== undefined || checkpoint === undefined;
+  const onChecked = (): Promise<void> => rm(join(dir, CHECKING), { force: true });
+  if (isChecked) await onChecked();
+  else await writeFile(join(dir, CHECKING), '');
+  await rm(join(dir, MARKER), { force: true });
   const former = farthest(opened);
   return {
     db,
     ...(checkpoint === undefined ? {} : { checkpoint }),
     ...(discarded === undefined ? {} : { discarded }),
     ...(former === undefined || former === checkpoint ? {} : { formerCheckpoint: former }),
-    close: () => closeBounded(db),
+    ...(isChecked ? {} : { onChecked }),
+    async close() {
+      await closeBounded(db);
+      await onChecked(); // who closes in good order has not died of a row
+    },
   };
 }
 
-async function whyUnusable(opened: Opened | undefined, contract: string): Promise<DiscardReason | undefined> {
+async function whyUnusable(
+  opened: Opened | undefined,
+  contract: string,
+  isThorough: boolean,
+): Promise<DiscardReason | undefined> {
   if (opened === undefined) return 'damaged';
   if (opened.torn) return 'torn';
-  if (opened.checkpoint !== undefined && opened.checkpoint.contract !== contract) return 'contract-changed';
-  return (await areIntact(opened.db)) ? undefined : 'damaged';
+  const { db, checkpoint } = opened;
+  if (checkpoint !== undefined && checkpoint.contract !== contract) return 'contract-changed';
+  if (!stateIsIntact(db, checkpoint)) return 'damaged';
+  return !isThorough || (await areIntact(db)) ? undefined : 'damaged';
+}
+
+/** A file that is shorter than its tables may lack what they need: only reading all of it tells. */
+async function isComplete(dir: string, opened: Opened | undefined): Promise<boolean> {
+  return opened === undefined || hasAllPages(opened.db, (await stat(join(dir, FILES[0]!))).size);
 }
 
 /** New tables after others. What those stood on is kept: whoever starts again after a refusal is to be refused again. */
@@ -222,6 +251,14 @@ async function tryOpen(path: string): Promise<Opened | undefined> {
     await db?.close();
     return undefined;
   }
+}
+
+/** Whether a batch was written only in part. */
+export function isTorn(
+  db: RootDatabase<Uint8Array, Uint8Array>,
+  options: { readonly transaction: Transaction },
+): boolean {
+  return db.get(TORN_KEY, options) !== undefined;
 }
 
 /** What a look at the tables of a folder found. */

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { ProjectionError } from '../errors.ts';
 import { TABLE } from '../fold/keys.ts';
+import { readUint32 } from '../order.ts';
 
 /** LMDB keeps no checksums of its own: a bit that flips on a disk would be served. */
 export const SUM_BYTES = 4;
@@ -28,22 +29,25 @@ export function unsealRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
 
 /** Whether this is what was written under this key. */
 export function isIntact(key: Uint8Array, stored: Uint8Array): boolean {
-  if (key[0] === TABLE.meta) return true;
-  const length = stored.length - SUM_BYTES;
-  if (length < 0) return false;
-  const sum = new DataView(stored.buffer, stored.byteOffset).getUint32(length);
-  return sum === sumOf(key, stored.subarray(0, length));
+  return key[0] === TABLE.meta || fits(key, unsealRow(key, stored), stored);
 }
 
-/** The value of a stored row, in the same memory. @throws ProjectionError `store-failed` when it is not what was written */
+/** The value of a stored row, in the same memory. @throws ProjectionError `damaged` when it is not what was written */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
-  if (!isIntact(key, stored)) throw new ProjectionError('store-failed', 'a row of the tables is damaged');
-  return unsealRow(key, stored);
+  const value = unsealRow(key, stored);
+  if (key[0] !== TABLE.meta && !fits(key, value, stored)) {
+    throw new ProjectionError('damaged', 'a row of the tables is not what was written');
+  }
+  return value;
 }
 
 /** CRC-32 of a value that has no key, for what keeps its sum inside. */
 export function sumOfValue(value: Uint8Array): number {
   return crc32(value);
+}
+
+function fits(key: Uint8Array, value: Uint8Array, stored: Uint8Array): boolean {
+  return stored.length >= SUM_BYTES && readUint32(stored, value.length) === sumOf(key, value);
 }
 
 function sumOf(key: Uint8Array, value: Uint8Array): number {

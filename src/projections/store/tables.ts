@@ -15,7 +15,14 @@ import {
 } from '../fold/message-ids.ts';
 import { type GroupHead, groupHeads, groups, type Window, windows } from '../fold/rows.ts';
 import type { Table } from '../fold/table.ts';
-import { type CheckpointRow, type Environment, isBookkeeping, writeBatch } from './environment.ts';
+import {
+  type CheckpointRow,
+  type Environment,
+  isBookkeeping,
+  isTorn,
+  readCheckpoint,
+  writeBatch,
+} from './environment.ts';
 import { createCache } from './row-cache.ts';
 import { openRow, unsealRow } from './sealed-row.ts';
 
@@ -52,11 +59,15 @@ const ABSENT = Symbol('absent');
 /**
  * The tables at one checkpoint. Every read between two commits sees the same state, whatever the writer thread has
  * finished meanwhile: reads go through one read transaction that is renewed when a commit is published.
+ *
+ * Each row is held against its checksum as it is read. Every read @throws ProjectionError `damaged` when what it meets is
+ * not what was written, after `onDamage` was told.
  */
 export class Tables implements RowSource {
   readonly #environment: Environment;
   readonly #db: RootDatabase<Uint8Array, Uint8Array>;
   readonly #contract: string;
+  readonly #onDamage: (damage: ProjectionError) => void;
   #transaction: Transaction;
   #pinned: { readonly transaction: Transaction };
   readonly #heads: GroupHead[] = [];
@@ -69,10 +80,12 @@ export class Tables implements RowSource {
   pastEpochs: number | undefined;
   standing: Standing;
 
-  constructor(environment: Environment, contract: string) {
+  /** @param onDamage called at each read that meets damage; must not throw */
+  constructor(environment: Environment, contract: string, onDamage: (damage: ProjectionError) => void = () => {}) {
     this.#environment = environment;
     this.#db = environment.db;
     this.#contract = contract;
+    this.#onDamage = onDamage;
     const { incarnation = '', sequence = 0, eventId = '', groups = 0, devices = 0 } = environment.checkpoint ?? {};
     this.standing = { incarnation, sequence, eventId };
     this.counters = { groups, devices };
@@ -106,15 +119,29 @@ export class Tables implements RowSource {
   /** The bytes under a key, copied. */
   read(key: Uint8Array): Uint8Array | undefined {
     this.reads += 1;
-    const value = this.#db.get(key, this.#pinned);
-    return value === undefined ? undefined : openRow(key, bytesOf(value));
+    try {
+      const value = this.#db.get(key, this.#pinned);
+      return value === undefined ? undefined : openRow(key, bytesOf(value));
+    } catch (error) {
+      throw this.#damage(error);
+    }
   }
 
   /** The bytes under a key, good until the next read. */
   peek(key: Uint8Array): Uint8Array | undefined {
     this.reads += 1;
+    try {
+      const value = (this.#db as unknown as FastReads).getBinaryFast(key, this.#pinned);
+      return value === undefined ? undefined : openRow(key, bytesOf(value));
+    } catch (error) {
+      throw this.#damage(error);
+    }
+  }
+
+  /** As {@link peek}, of what was peeked at in the same turn of the event loop: it is not held against its sum once more. */
+  peekAgain(key: Uint8Array): Uint8Array | undefined {
+    this.reads += 1;
     const value = (this.#db as unknown as FastReads).getBinaryFast(key, this.#pinned);
-    // Its sum was looked at when the tables were opened; doing it again for every entry of a page would double its cost.
     return value === undefined ? undefined : unsealRow(key, bytesOf(value));
   }
 
@@ -124,12 +151,18 @@ export class Tables implements RowSource {
     const range = reverse ? { start: end, end: start, reverse } : { start, end };
     this.reads += 1;
     const found: Rows[] = [];
-    for (const { key, value } of this.#db.getRange({
-      ...range,
-      ...(limit === undefined ? {} : { limit }),
-      ...this.#pinned,
-    })) {
-      found.push({ key: key.slice(), value: openRow(key, value).slice() });
+    try {
+      for (const { key, value } of this.#db.getRange({
+        ...range,
+        ...(limit === undefined ? {} : { limit }),
+        ...this.#pinned,
+      })) {
+        const last = found.at(-1)?.key;
+        if (last !== undefined && Buffer.compare(last, key) >= 0 !== reverse) throw outOfOrder();
+        found.push({ key: key.slice(), value: openRow(key, value).slice() });
+      }
+    } catch (error) {
+      throw this.#damage(error);
     }
     return found;
   }
@@ -148,10 +181,11 @@ export class Tables implements RowSource {
     return this.peekEntryAt(entryKey(group, position));
   }
 
-  /** A stored entry by its key, good until the next read. @throws ProjectionError `store-failed` when it is not there */
+  /** A stored entry by its key, good until the next read. That it is not there is damage: positions have no gaps. */
   peekEntryAt(key: Uint8Array): Uint8Array {
     const row = this.peek(key);
-    if (row === undefined) throw new ProjectionError('store-failed', 'an entry that has to be there is missing');
+    if (row === undefined)
+      throw this.#damage(new ProjectionError('damaged', 'an entry that has to be there is missing'));
     return row;
   }
 
@@ -199,10 +233,7 @@ export class Tables implements RowSource {
 
   /** Writes a draft; what it changed is not read before {@link publish}. @throws ProjectionError `store-failed` */
   async write(draft: Draft, standing: Standing): Promise<void> {
-    const { counters, pastEpochs } = draft;
-    const rule = pastEpochs === undefined ? {} : { pastEpochs };
-    const checkpoint: CheckpointRow = { contract: this.#contract, ...standing, ...counters, ...rule };
-    await writeBatch(this.#db, draft.seal(), checkpoint);
+    await writeBatch(this.#db, draft.seal(), this.#checkpointOf(draft, standing));
   }
 
   /** From here on reads see the draft that was written. */
@@ -222,12 +253,34 @@ export class Tables implements RowSource {
     }
   }
 
+  /** Whether the tables are just what was published last: nothing of a batch that failed is in them. */
+  isWhole(): boolean {
+    try {
+      this.#repin();
+      const stored = readCheckpoint(this.#db, this.#pinned);
+      const { sequence, eventId } = this.standing;
+      const isSame = (stored?.sequence ?? 0) === sequence && (stored?.eventId ?? '') === eventId;
+      return isSame && !isTorn(this.#db, this.#pinned);
+    } catch {
+      return false;
+    }
+  }
+
+  /** What is written with the tables as they stand. */
+  get checkpoint(): CheckpointRow {
+    return this.#checkpointOf(this, this.standing);
+  }
+
   /** Hex SHA-256 over all rows: equal for equal tables, however they came to be. */
   dump(): string {
     const digests: string[] = [];
-    for (const { key, value } of this.#db.getRange({ ...this.#pinned })) {
-      if (isBookkeeping(key)) continue;
-      digests.push(`${Buffer.from(key).toString('hex')} ${hash('sha256', openRow(key, value), 'hex')}\n`);
+    try {
+      for (const { key, value } of this.#db.getRange({ ...this.#pinned })) {
+        if (isBookkeeping(key)) continue;
+        digests.push(`${Buffer.from(key).toString('hex')} ${hash('sha256', openRow(key, value), 'hex')}\n`);
+      }
+    } catch (error) {
+      throw this.#damage(error);
     }
     return hash('sha256', digests.join(''), 'hex');
   }
@@ -245,12 +298,31 @@ export class Tables implements RowSource {
     this.#windows.set(device, known, known.size * WINDOW_BYTES);
   }
 
+  #checkpointOf({ counters, pastEpochs }: RowSource, standing: Standing): CheckpointRow {
+    const rule = pastEpochs === undefined ? {} : { pastEpochs };
+    return { contract: this.#contract, ...standing, ...counters, ...rule };
+  }
+
+  /** Whatever reading them throws, the tables are not what was written. */
+  #damage(thrown: unknown): ProjectionError {
+    const damage =
+      thrown instanceof ProjectionError
+        ? thrown
+        : new ProjectionError('damaged', 'the tables cannot be read', { cause: thrown });
+    this.#onDamage(damage);
+    return damage;
+  }
+
   #repin(): void {
     this.#transaction.done();
     this.#db.resetReadTxn();
     this.#transaction = this.#db.useReadTransaction();
     this.#pinned = { transaction: this.#transaction };
   }
+}
+
+function outOfOrder(): ProjectionError {
+  return new ProjectionError('damaged', 'rows of the tables are out of order');
 }
 
 /** The library shows the length of a value on a buffer that is longer. */

@@ -9,6 +9,7 @@ import { exportLog, type HeadsAt, headsOf } from '../export/write-export.ts';
 import type { Progress } from '../progress.ts';
 import type { Site } from '../site.ts';
 import { ToolError } from '../tool-error.ts';
+import { writeAttachments } from './attachments.ts';
 import { type BackupManifest, FILES, FORMAT, sha256OfFile } from './manifest.ts';
 
 export interface BackupOptions {
@@ -22,7 +23,7 @@ export interface BackupOptions {
 
 /**
  * Copies a server, running or not: first the tables of one moment, then the log, which therefore holds everything that the
- * tables stand on. The folder is a backup when its manifest is there, which comes last.
+ * tables stand on, then the attachments that are kept. The folder is a backup when its manifest is there, which comes last.
  *
  * @throws ToolError `not-empty`, `no-data`; LogError
  */
@@ -42,6 +43,9 @@ export async function backup(site: Site, options: BackupOptions): Promise<Backup
       header = written;
     };
     await writeWhole(join(dir, FILES.log), exportLog(site, heads, { progress, now, onHeader }));
+    const stored = await (await site.openLog()).blobs();
+    const attachments =
+      stored === undefined ? undefined : await writeAttachments(join(dir, FILES.attachments), stored, progress);
     const { domain = '', incarnation = '', last: logAt = 0 } = (header ?? {}) as Partial<LogHeader>;
     if (options.withSecret) await copyFile(secretFile, join(dir, FILES.secret), constants.COPYFILE_EXCL);
     const tables = join(dir, FILES.tables);
@@ -55,6 +59,7 @@ export async function backup(site: Site, options: BackupOptions): Promise<Backup
       tablesAt: heads.sequence,
       ...(heads.sequence === 0 ? {} : { tablesSha256: await sha256OfFile(tables) }),
       hasSecret: options.withSecret,
+      ...(attachments === undefined ? {} : { attachments }),
     };
     await writeWhole(join(dir, FILES.manifest), oneChunk(`${JSON.stringify(manifest, undefined, 2)}\n`));
     return manifest;

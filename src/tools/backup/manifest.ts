@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ToolError } from '../tool-error.ts';
+import type { AttachmentsManifest } from './attachments.ts';
 
 /** What a backup says of itself, as `backup.json`: written last, so that a folder without it is no backup. */
 export interface BackupManifest {
@@ -19,12 +20,15 @@ export interface BackupManifest {
   /** SHA-256 of the tables' file in hexadecimal. */
   readonly tablesSha256?: string;
   readonly hasSecret: boolean;
+  /** Absent: no attachments are in it. */
+  readonly attachments?: AttachmentsManifest;
 }
 
 export const FORMAT = 'mlsd-backup';
 export const FILES = {
   manifest: 'backup.json',
   log: 'log.mlsd-export',
+  attachments: 'attachments.mlsd-blobs',
   tables: join('tables', 'data.mdb'),
   secret: 'secret',
 } as const;

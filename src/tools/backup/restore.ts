@@ -1,11 +1,13 @@
 import { constants, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type BlobCopy, storeBlobs } from '../../log/copy-blobs.ts';
 import { readPieces } from '../export/export-file.ts';
 import { fillLog, lockFolder } from '../export/import-log.ts';
 import type { Progress } from '../progress.ts';
-import type { SiteOptions } from '../site.ts';
+import { natsBinary, type SiteOptions } from '../site.ts';
 import { ToolError } from '../tool-error.ts';
+import { readAttachments } from './attachments.ts';
 import { type BackupManifest, FILES, readManifest, sha256OfFile } from './manifest.ts';
 
 export interface RestoreOptions {
@@ -23,6 +25,8 @@ export interface Restored {
   /** `altered`: the tables in the backup are not those that were put there; they are made anew from the log. */
   readonly tables: 'restored' | 'none' | 'altered';
   readonly hasSecret: boolean;
+  /** Attachments put there; those whose time was over are left out. */
+  readonly attachments: number;
 }
 
 const BESIDE = '.restoring';
@@ -58,16 +62,44 @@ export async function restore({ site, dir, nothingLost, progress }: RestoreOptio
   try {
     const name = join(dir, FILES.log);
     const filled = await fillLog({ site, pieces: readPieces(name), name, nothingLost, progress }, join(beside, 'nats'));
+    const attachments = await copyAttachments(site, { dir, manifest }, join(beside, 'nats'));
     const tables = await copyTables(dir, manifest, join(beside, 'tables'));
     if (manifest.hasSecret) await copySecret(join(dir, FILES.secret), secretFile);
     if (tables === 'restored') await rename(join(beside, 'tables'), join(dataFolder, 'tables'));
     await rename(join(beside, 'nats'), join(dataFolder, 'nats'));
     await chmod(dataFolder, 0o700);
-    return { manifest, last: filled.last, tables, hasSecret: existsSync(secretFile) };
+    return { manifest, last: filled.last, tables, attachments, hasSecret: existsSync(secretFile) };
   } finally {
     progress.end();
     await rm(beside, { recursive: true, force: true });
   }
+}
+
+/** @returns how many; their time begins anew */
+async function copyAttachments(
+  { log, signal }: SiteOptions,
+  { dir, manifest }: { readonly dir: string; readonly manifest: BackupManifest },
+  folder: string,
+): Promise<number> {
+  const { attachments } = manifest;
+  if (attachments === undefined) return 0;
+  const from = join(dir, FILES.attachments);
+  if (!existsSync(from) || (await sha256OfFile(from)) !== attachments.sha256) {
+    throw new ToolError('damaged-file', `${from} was altered or is missing: its SHA-256 is another one`);
+  }
+  const { retentionMs } = attachments;
+  const over = Date.now() - retentionMs;
+  let count = 0;
+  async function* kept(): AsyncGenerator<BlobCopy> {
+    for await (const blob of readAttachments(from)) {
+      if (blob.storedAt <= over) continue;
+      count += 1;
+      yield blob;
+    }
+  }
+  const binary = await natsBinary(log);
+  await storeBlobs({ folder, binary, retentionMs, blobs: kept(), ...(signal === undefined ? {} : { signal }) });
+  return count;
 }
 
 async function copyTables(dir: string, manifest: BackupManifest, to: string): Promise<Restored['tables']> {

@@ -38,11 +38,39 @@ export async function planCompaction(
   for (const { number, group, position: last } of tables.standing().heads) {
     const from = tables.logStartOf(number)?.position ?? 1;
     const most = Math.min(last - Math.max(policy.keep ?? 1, 1) + 1, tables.oldestProposal(number) ?? last);
-    const { logStart, time } = await startOf(tables, { number, from, most, before: policy.before }, signal);
+    const wanted = await startOf(tables, { number, from, most, before: policy.before }, signal);
+    const logStart = beforeOpenProposals(kindsIn(tables, number, from, wanted.logStart), wanted.logStart);
+    const time = logStart === wanted.logStart ? wanted.time : timeAt(tables, number, logStart);
     if (logStart > from)
       plans.push({ group, from, logStart, last, time, cuts: cutsOf(tables, number, group, from, logStart) });
   }
   return plans;
+}
+
+/**
+ * Where a group's log may begin, at `logStart` or before: a commit names the proposals it covers, and whoever has read up to their
+ * epoch could not follow it without them. So proposals stay as long as the commit that ends their epoch.
+ *
+ * @param entries those before `logStart`, in order
+ */
+export function beforeOpenProposals(
+  entries: Iterable<{ readonly position: number; readonly kind: string }>,
+  logStart: number,
+): number {
+  let open: number | undefined;
+  for (const { position, kind } of entries) {
+    if (kind === 'commit') open = undefined;
+    else if (kind === 'proposal') open ??= position;
+  }
+  return open ?? logStart;
+}
+
+function* kindsIn(tables: TablesFile, number: number, from: number, end: number) {
+  for (let next = from; next < end; next += SLICE_ENTRIES) {
+    for (const { position, bytes } of tables.entries(number, next, Math.min(SLICE_ENTRIES, end - next))) {
+      yield { position, kind: decodeEntry(bytes).kind };
+    }
+  }
 }
 
 /** The first entry that stays, at `most` the last that may be the first. Times are those that readers see. */

@@ -1,0 +1,118 @@
+import { expect, it } from 'vitest';
+import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
+import { createDirectory } from '../../../src/client/engine/directory.ts';
+import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
+import { applyWelcome } from '../../../src/client/engine/welcome.ts';
+import { createMlsConfig } from '../../../src/mls/config.ts';
+import { formatIdentity } from '../../../src/mls/identity.ts';
+import { type CommitIntent, createCommit } from '../../../src/mls/session/commit.ts';
+import { createGroup } from '../../../src/mls/session/create.ts';
+import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
+import { epochOf, type GroupState, membersOf } from '../../../src/mls/session/state.ts';
+import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { EMPTY_HEAD, encodeEntry, type GroupEntry, nextHead, type WelcomeEntry } from '../../../src/wire/entry.ts';
+import type { AccountId, DeviceId, Position } from '../../../src/wire/ids.ts';
+
+const suite = createNodeSuite();
+const DOMAIN = 'chat.example';
+const NOW = Date.now();
+
+async function person(name: string): Promise<EngineEnv> {
+  const [account, device] = [name.padEnd(32, 'a') as AccountId, `${name}d`.padEnd(32, 'a') as DeviceId];
+  const keys = await generateSignatureKeys(suite);
+  const directory = createDirectory(DOMAIN);
+  return {
+    suite,
+    config: createMlsConfig({ validateCredential: (identity, key) => directory.validate(identity, key) }),
+    sha256: nodeSha256,
+    directory,
+    me: { account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }), keys },
+    now: () => NOW,
+    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  };
+}
+
+const packageOf = ({ me }: EngineEnv) =>
+  createKeyPackage(suite, {
+    identity: me.identity,
+    keys: me.keys,
+    now: NOW,
+    lifetimeMs: 86_400_000,
+    lastResort: false,
+  });
+
+async function given(result: Promise<Step | Needs> | Step | Needs): Promise<Step> {
+  const step = await result;
+  if (!('lines' in step)) throw new Error(step.kind);
+  return step;
+}
+
+for (const handshakes of ['public', 'private'] as const) {
+  it(`one commit may remove a device and add it again (${handshakes} handshakes): the invitation at the place of the removal is the way back`, async () => {
+    const [alice, bob] = [await person('alice'), await person('bob')];
+    for (const { directory } of [alice, bob]) {
+      for (const { me } of [alice, bob]) {
+        const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
+        directory.put({ id: me.account, name: me.name, devices, statements: [] });
+      }
+    }
+    const groupId = crypto.getRandomValues(new Uint8Array(32));
+    const roles = { admins: [alice.me.account], invite: 'admins', join: 'invite' } as const;
+    const { identity, keys } = alice.me;
+    let state: GroupState = (await createGroup(suite, alice.config, { groupId, identity, keys, roles, now: NOW }))
+      .state;
+    let head = EMPTY_HEAD;
+    /** A commit of alice's, as an entry and the invitation that stands at its place. */
+    const place = async (at: number, intent: Partial<CommitIntent>) => {
+      const made = await createCommit(suite, state, {
+        inlineTree: true,
+        groupInfoTree: true,
+        now: NOW,
+        ...(handshakes === 'private' ? { handshakes } : {}),
+        ...intent,
+      });
+      const entry: GroupEntry = {
+        kind: 'commit',
+        group: groupId,
+        position: at as Position,
+        id: `commit-${at}`.padEnd(22, '_'),
+        sender: alice.me.device,
+        epoch: epochOf(state),
+        time: NOW,
+        payload: made.commit,
+        ...(handshakes === 'private' ? { roster: { added: [bob.me.device], removed: [bob.me.device] } } : {}),
+      } as GroupEntry;
+      state = made.next;
+      const bytes = encodeEntry(entry);
+      head = nextHead(head, bytes, nodeSha256);
+      const payload = {
+        group: groupId,
+        name: 'tea',
+        ...(handshakes === 'private' ? { handshakes } : {}),
+        position: at as Position,
+        head,
+        epoch: epochOf(state),
+        inviter: alice.me.account,
+        welcome: made.welcome!,
+      };
+      const welcome: WelcomeEntry = { kind: 'welcome', time: NOW, sender: alice.me.device, payload };
+      return { entry, bytes, welcome };
+    };
+
+    const first = await packageOf(bob);
+    const added = await place(1, { add: [first.bytes] });
+    let group: Group = (await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }))).group;
+    const second = await packageOf(bob);
+    const { leaf } = membersOf(state).find((member) => member.identity === bob.me.identity)!;
+    const again = await place(2, { remove: [leaf], add: [second.bytes] });
+    group = (await given(applyEntry(bob, group, again.entry, again.bytes))).group;
+    expect(group).toMatchObject({ phase: 'removed', position: 2 });
+    const back = await given(applyWelcome(bob, group, again.welcome, { keyPackage: second }));
+    expect(back.lines).toMatchObject([{ kind: 'joined', by: { name: 'alice' }, epoch: 2 }]);
+    expect(back.group).toMatchObject({ phase: 'member', position: 2 });
+    expect(await given(applyWelcome(bob, back.group, again.welcome, { keyPackage: second }))).toMatchObject({
+      group: back.group,
+      lines: [],
+    });
+  });
+}

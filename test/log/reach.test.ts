@@ -1,0 +1,108 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { EXIT } from '../../src/bin/mlsd/process.ts';
+import { runMlsd } from '../../src/bin/mlsd/run.ts';
+import { LogError } from '../../src/log/errors.ts';
+import { openLog } from '../../src/log/open-log.ts';
+import { untilReached } from '../../src/log/reach.ts';
+import { openManualServer, TEST_DOMAIN, tempFolder } from '../support/nats.ts';
+import { until } from '../support/until.ts';
+
+const WAIT_MS = 120_000;
+const unavailable = () => Promise.reject(new LogError('unavailable', 'nobody is there'));
+const ignore = { signal: undefined, onWaiting: () => {} };
+
+it('what is not there yet is tried until it is, and told once', async () => {
+  const told: string[] = [];
+  let tries = 0;
+  const open = async () => {
+    tries += 1;
+    if (tries < 4) return await unavailable();
+    return { close: async () => {} };
+  };
+  await untilReached(open, { waitMs: WAIT_MS, signal: undefined, onWaiting: (reason) => told.push(reason) });
+  expect([tries, told]).toEqual([4, ['nobody is there']]);
+});
+
+it('it is given up after the time that was set, at once without one, and at once for anything that waiting does not mend', async () => {
+  await expect(untilReached(unavailable, { waitMs: 1, ...ignore })).rejects.toMatchObject({
+    code: 'unavailable',
+    message: 'nobody is there; waited 0.001 s',
+  });
+  await expect(untilReached(unavailable, { waitMs: 0, ...ignore })).rejects.toThrow(/^nobody is there$/);
+  for (const code of ['rejected', 'log-unsafe', 'log-missing', 'domain-mismatch'] as const) {
+    const tries: string[] = [];
+    const wrong = async () => {
+      tries.push(code);
+      throw new LogError(code, 'no');
+    };
+    await expect(untilReached(wrong, { waitMs: WAIT_MS, ...ignore })).rejects.toMatchObject({ code });
+    expect(tries).toEqual([code]);
+  }
+});
+
+it('a signal ends it at once, also within a try; what opens after all is closed', async () => {
+  const stop = new AbortController();
+  const closed: string[] = [];
+  let arrive: () => void = () => {};
+  const arrived = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const open = async () => {
+    await arrived;
+    return { close: async () => void closed.push('late') };
+  };
+  const reaching = untilReached(open, { ...ignore, waitMs: WAIT_MS, signal: stop.signal });
+  stop.abort();
+  await expect(reaching).rejects.toMatchObject({ code: 'aborted' });
+  arrive();
+  await until(() => closed.length > 0);
+});
+
+it('a log opens on a NATS server that is started after it was asked for; a wrong token fails at once', async () => {
+  await using nats = await openManualServer();
+  await nats.stop();
+  const options = { domain: TEST_DOMAIN, tablesEmpty: true };
+  const notices: string[] = [];
+  const opening = openLog({
+    ...options,
+    place: { ...nats.place, waitMs: WAIT_MS },
+    onNotice: (text) => notices.push(text),
+  });
+  await until(() => notices.length > 0);
+  await nats.start();
+  await using log = await opening;
+  expect((await log.describe()).lastSequence).toBe(1);
+  expect(notices).toEqual([expect.stringContaining(`waiting for the log: no connection to ${nats.place.servers[0]}`)]);
+
+  const wrong = openLog({
+    ...options,
+    place: { ...nats.place, token: 'wrong', waitMs: WAIT_MS },
+    onNotice: expect.fail,
+  });
+  await expect(wrong).rejects.toMatchObject({ code: 'rejected' });
+});
+
+it('mlsd serve says in one line that it waits for its cluster, and ends at once when it is asked to', async () => {
+  await using nats = await openManualServer();
+  await nats.stop();
+  await using folder = await tempFolder();
+  const tokenFile = join(folder.path, 'token');
+  await writeFile(tokenFile, nats.place.token);
+  const stopping = new AbortController();
+  const said: string[] = [];
+  const write = (text: string): void => void said.push(text);
+  const at = ['--nats', `nats://${nats.place.servers[0]}`, '--nats-token-file', tokenFile];
+  const ended = runMlsd(['serve', '--data', join(folder.path, 'data'), '--port', '0', ...at], {
+    env: {},
+    stdout: { write, columns: 100 },
+    stderr: { write },
+    version: '9.9.9',
+    stopping: stopping.signal,
+  });
+  await until(() => said.join('').includes('waiting for the log'));
+  stopping.abort();
+  expect(await ended).toBe(EXIT.done);
+  expect(said.join('').trim().split('\n')).toHaveLength(1);
+});
