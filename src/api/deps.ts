@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { BlobStore } from '../log/blobs.ts';
+import type { OfferStore } from '../log/device-offers.ts';
 import type { Log } from '../log/open-log.ts';
 import type { Suite } from '../mls/suite.ts';
 import type { ReadModel } from '../projections/read-model.ts';
@@ -45,6 +46,8 @@ export interface ApiDeps {
   readonly log: Pick<Log, 'appendDecided' | 'submitMessages' | 'describe'>;
   /** Attachments. Left out: none are taken. */
   readonly blobs?: BlobStore;
+  /** Offers of new devices. Left out: none are kept. */
+  readonly offers?: OfferStore;
   readonly suite: Suite;
   readonly signer: ReceiptSigner;
   readonly tickets: Tickets;

@@ -2,12 +2,14 @@ import type { RouterContext } from '@koa/router';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { parseLaterStatement } from '../wire/account-chain.ts';
+import { offerToSign, parseLaterStatement } from '../wire/account-chain.ts';
 import { parseRegistration, statementToSign } from '../wire/account-statement.ts';
 import { concatBytes, toUtf8 } from '../wire/bytes.ts';
+import { decodeDeviceOffer } from '../wire/device-offer.ts';
 import { type ClientId, deviceIdOf, isClientId } from '../wire/ids.ts';
 import { ProblemError } from '../wire/problems.ts';
-import type { RegisterRequest } from '../wire/schemas/accounts.ts';
+import type { AddDeviceRequest, RegisterRequest } from '../wire/schemas/accounts.ts';
+import type { DeviceOfferBody } from '../wire/schemas/device-offers.ts';
 import { createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
 import { createDeviceKeys, verifyEd25519 } from './auth/device-keys.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
@@ -18,7 +20,7 @@ import { createBodyBudget } from './http/body-budget.ts';
 import { decodeBody, encodeValue, MEDIA_TYPES, representationFor } from './http/negotiate.ts';
 import { notReady } from './http/problem.ts';
 import { createUnreadAnswers } from './http/unread-answers.ts';
-import type { Answer, RecoveringDevice, Registrant, Route, Shared } from './route.ts';
+import type { Answer, OfferingDevice, RecoveringDevice, Registrant, Route, Shared } from './route.ts';
 import { sha256 } from './sha256.ts';
 import { judgedOnNewest } from './writes/judged-on-newest.ts';
 
@@ -45,6 +47,10 @@ export function createPipeline(
   const registrations = createTokenBuckets({
     perSecond: limits.registrationsPerMinute / 60,
     burst: limits.registrationsPerMinute,
+  });
+  const offers = createTokenBuckets({
+    perSecond: limits.deviceOffersPerMinute / 60,
+    burst: limits.deviceOffersPerMinute,
   });
   const devices = createTokenBuckets({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst });
   const keys = createDeviceKeys();
@@ -151,22 +157,47 @@ export function createPipeline(
     route: Route,
     bytes: Uint8Array | undefined,
   ) {
-    const body = bodyOf(ctx, route, bytes) as RegisterRequest;
-    const statement = route.auth === 'recovery' ? addedBy(body.statement) : registeredBy(body.statement);
-    const { key } = statement.device;
+    const body = bodyOf(ctx, route, bytes);
+    const { key, says, signed } = newcomerOf(route, body);
     const device = deviceIdOf(key, sha256);
     if (device !== opened.device)
       throw unauthenticated('unknown-key', 'the signature names another key than the statement');
-    turnAway(registrations.take(ctx.ip, deps.now()));
+    turnAway((route.auth === 'offer' ? offers : registrations).take(ctx.ip, deps.now()));
     const bodyDigest = await prove(opened, key, ctx, bytes);
-    const signedByItself = statement.type === 'register';
-    if (signedByItself && !(await verifyEd25519(keys.get(key), statementToSign(body.statement), body.signature))) {
+    if (signed !== undefined && !(await verifyEd25519(keys.get(key), signed.message, signed.signature))) {
       failures.charge(ctx.ip, deps.now());
       throw unauthenticated('bad-signature', 'the statement is not signed by its device key');
     }
-    const caller = { device, statement };
+    const caller = { device, ...says };
     return { caller, body, digest: digestOf(ctx, route, bodyDigest), sessionEndsAt: undefined };
   }
+}
+
+/** The key that a device which nobody knows yet says is its own, what it says with it, and what it has signed itself. */
+interface Newcomer {
+  readonly key: Uint8Array;
+  readonly says: Omit<Registrant | RecoveringDevice | OfferingDevice, 'device'>;
+  readonly signed?: { readonly message: Uint8Array; readonly signature: Uint8Array };
+}
+
+function newcomerOf({ auth }: Route, body: unknown): Newcomer {
+  if (auth === 'offer') {
+    const offer = decodeDeviceOffer((body as DeviceOfferBody).offer);
+    if (offer === undefined) throw new ProblemError('invalid-request', 'this is no offer of a device');
+    const { account, device, countersignature: signature } = offer;
+    return { key: device.key, says: { offer }, signed: { message: offerToSign(account, device), signature } };
+  }
+  if (auth === 'recovery') {
+    const statement = addedBy((body as AddDeviceRequest).statement);
+    return { key: statement.device.key, says: { statement } };
+  }
+  const { statement: bytes, signature } = body as RegisterRequest;
+  const statement = registeredBy(bytes);
+  return {
+    key: statement.device.key,
+    says: { statement },
+    signed: { message: statementToSign(bytes), signature },
+  };
 }
 
 function registeredBy(bytes: Uint8Array): Registrant['statement'] {

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { DeviceView } from '../projections/read-model.ts';
 import type { LaterStatement } from '../wire/account-chain.ts';
 import type { RegistrationStatement } from '../wire/account-statement.ts';
+import type { DeviceOffer } from '../wire/device-offer.ts';
 import type { ClientId, DeviceId } from '../wire/ids.ts';
 import type { Limits } from '../wire/limits.ts';
 import type { ProblemCode } from '../wire/problems.ts';
@@ -14,8 +15,8 @@ import type { ClaimLimits } from './writes/claim-limits.ts';
 import type { Gate } from './writes/gate.ts';
 import type { PublicGroups } from './writes/public-groups.ts';
 
-/** Who may call: anybody, a registered device, or a device that is about to be one (of a new account, or of one recovered). */
-export type AuthKind = 'public' | 'device' | 'registration' | 'recovery';
+/** Who may call: anybody, a registered device, or a device that is about to be one (of a new account, one recovered, or one it asks to belong to). */
+export type AuthKind = 'public' | 'device' | 'registration' | 'recovery' | 'offer';
 
 /** A device that proved a key which its statement, not the log, speaks for. */
 export interface Registrant {
@@ -27,6 +28,12 @@ export interface Registrant {
 export interface RecoveringDevice {
   readonly device: DeviceId;
   readonly statement: LaterStatement & { readonly type: 'add-device' };
+}
+
+/** A device that nobody knows yet, and that wishes to belong to an account: its key has signed the offer. */
+export interface OfferingDevice {
+  readonly device: DeviceId;
+  readonly offer: DeviceOffer;
 }
 
 /** What lives as long as the app and is shared by its requests. */
@@ -123,6 +130,7 @@ interface CallerOf {
   device: DeviceView;
   registration: Registrant;
   recovery: RecoveringDevice;
+  offer: OfferingDevice;
 }
 
 type Parsed<Schema> = Schema extends z.ZodType<infer Output> ? Output : undefined;

@@ -2,6 +2,7 @@ import { accountRoutes } from './resources/accounts.ts';
 import { blobRoutes } from './resources/blobs.ts';
 import { claimRoutes } from './resources/claims.ts';
 import { commitRoutes } from './resources/commits.ts';
+import { deviceOfferRoutes } from './resources/device-offers.ts';
 import { deviceRoutes } from './resources/devices.ts';
 import { groupLogRoutes } from './resources/group-log.ts';
 import { groupRoutes } from './resources/groups.ts';
@@ -18,6 +19,7 @@ import type { Route } from './route.ts';
 export const ROUTES: readonly Route[] = [
   ...accountRoutes,
   ...deviceRoutes,
+  ...deviceOfferRoutes,
   ...sessionRoutes,
   ...keyPackageRoutes,
   ...claimRoutes,

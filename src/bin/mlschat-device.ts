@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { addedRow, offerRows } from '../client/terminal/account-rows.ts';
 import { explain } from '../client/terminal/explain.ts';
 import { neutralise } from '../client/terminal/neutralise.ts';
 import { EXIT, type ExitCode } from '../client/terminal/pipe.ts';
@@ -27,22 +28,21 @@ export async function runMlschatDevice(
 }
 
 async function link(
-  { account, config, server, ...secret }: Extract<Wanted, { kind: 'link' }>,
+  { account, long = false, config, server, ...secret }: Extract<Wanted, { kind: 'link' }>,
   io: Pick<ChatProcess, 'stdin' | 'stderr' | 'signal'>,
   say: (row: string) => void,
   load: () => Promise<Pick<NewDevice, 'linkFolder'>>,
 ): Promise<void> {
   const { linkFolder } = await load();
   const onOffer = (code: string): void => {
-    say('On a device that you use already, type:');
-    say(`  /link ${code}`);
-    say('Waiting for it…');
+    for (const row of offerRows(code)) say(row);
   };
   const name = await linkFolder({
-    ...{ dir: config, server, account, signal: io.signal, onOffer },
+    ...{ dir: config, server, account, long, signal: io.signal, onOffer },
     ...storeOptions(secret, io),
   });
-  say(`This is a device of ${neutralise(name)} now. ${startHint({ config, server }, name)}`);
+  say(addedRow(name, account));
+  say(startHint({ config, server }, name));
 }
 
 async function recover(

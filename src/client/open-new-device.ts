@@ -1,14 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { nodeSha256 } from '../mls/suite-node.ts';
-import type { AccountId } from '../wire/ids.ts';
 import { openClientFolder } from './runner/folder.ts';
-import { linkDevice, type NewDeviceOptions, type RecoveredAccount, recoverAccount } from './runner/new-device.ts';
+import {
+  type LinkOptions,
+  linkDevice,
+  type NewDeviceOptions,
+  type RecoveredAccount,
+  recoverAccount,
+} from './runner/new-device.ts';
 import { type ConnectApi, LABEL_MAX_CHARACTERS } from './runner/start.ts';
 import type { ClientStore } from './store/client-store.ts';
 import { openStore } from './store/open-store.ts';
 import { type AskSecret, unlockStore } from './store/store-folder.ts';
 import { createHttpApi } from './transport/http-api.ts';
+import { nodeHttp } from './transport/http-request.ts';
 
 export interface NewDeviceFolder {
   /** Where the new device keeps everything; made when it is not there. */
@@ -24,10 +30,11 @@ export interface NewDeviceFolder {
 
 /** `mlschat link`: see {@link linkDevice}. */
 export function linkFolder(
-  folder: NewDeviceFolder & { readonly account: AccountId; readonly onOffer: (code: string) => void },
+  folder: NewDeviceFolder & Pick<LinkOptions, 'account' | 'long' | 'onOffer'>,
 ): Promise<string> {
-  const { account, onOffer } = folder;
-  return inFolder(folder, (store, connect, options) => linkDevice(store, connect, { ...options, account, onOffer }));
+  const { account, long = false, onOffer } = folder;
+  const wanted = { account, long, onOffer };
+  return inFolder(folder, (store, connect, options) => linkDevice(store, connect, { ...options, ...wanted }));
 }
 
 /** `mlschat recover`: see {@link recoverAccount}. */
@@ -45,7 +52,7 @@ async function inFolder<Result>(
     await using store = await openStore(folder.path, await unlockStore(folder.path, { encrypt, ask }));
     const random = { now: Date.now, randomBytes: (length: number) => new Uint8Array(randomBytes(length)) };
     const connect: ConnectApi = ({ id, sign }) =>
-      createHttpApi({ server, device: id, sign, sha256: nodeSha256, ...random });
+      createHttpApi({ server, device: id, sign, sha256: nodeSha256, platform: nodeHttp, ...random });
     const label = deviceLabel ?? hostname().slice(0, LABEL_MAX_CHARACTERS);
     return await work(store, connect, { ...random, label, server, signal });
   } finally {

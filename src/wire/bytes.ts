@@ -92,11 +92,21 @@ export function fromBase32(text: string): Uint8Array | undefined {
   return bits < 5 && buffer === 0 ? Uint8Array.from(bytes) : undefined;
 }
 
+/** Up to this, ids and names say, a call of the encoder costs several times what it does. */
+const SHORT_TEXT_CHARACTERS = 64;
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function toUtf8(text: string): Uint8Array {
-  return utf8Encoder.encode(text);
+  const { length } = text;
+  if (length > SHORT_TEXT_CHARACTERS) return utf8Encoder.encode(text);
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return utf8Encoder.encode(text);
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 /** Strict: `undefined` when the bytes are not UTF-8. */

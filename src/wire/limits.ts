@@ -39,6 +39,10 @@ export interface Limits {
   readonly attachmentRetentionMs: number;
   /** Attachments that one device may store or fetch. */
   readonly attachmentsPerMinute: number;
+  /** Offers of new devices that one network address may leave here. */
+  readonly deviceOffersPerMinute: number;
+  /** How long such an offer is kept. */
+  readonly deviceOfferTtlMs: number;
 }
 
 const MIB = 1024 * 1024;
@@ -73,4 +77,6 @@ export const DEFAULT_LIMITS: Limits = {
   attachmentBytesPerDevice: 256 * MIB,
   attachmentRetentionMs: 30 * DAY_MS,
   attachmentsPerMinute: 60,
+  deviceOffersPerMinute: 10,
+  deviceOfferTtlMs: 15 * 60 * 1000,
 };

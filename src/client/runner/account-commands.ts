@@ -1,8 +1,7 @@
 import type { Suite } from '../../mls/suite.ts';
 import { type AccountChain, applyStatement, encodeStatement, type SignedStatement } from '../../wire/account-chain.ts';
 import { type RegistrationStatement, statementToSign } from '../../wire/account-statement.ts';
-import { parseDeviceOffer } from '../../wire/device-offer.ts';
-import { type ClientId, type DeviceId, newClientId, type Sha256 } from '../../wire/ids.ts';
+import { type ClientId, type DeviceId, deviceIdOf, newClientId, type Sha256 } from '../../wire/ids.ts';
 import { checkName } from '../../wire/names.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { Account } from '../../wire/schemas/accounts.ts';
@@ -14,11 +13,12 @@ import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import { asClientError, reasonOf } from './failures.ts';
 import type { StoredIdentity } from './identity.ts';
+import { createOfferReader } from './offered-device.ts';
 
 /** How often a statement is made anew because another device of the account was faster. */
 const CHANGE_ATTEMPTS_MAX = 5;
 
-type AccountCommands = Pick<ChatClient, 'rename' | 'devices' | 'revoke' | 'link'>;
+type AccountCommands = Pick<ChatClient, 'rename' | 'devices' | 'revoke' | 'readOffer' | 'link'>;
 
 /** What a statement says beside its place in the chain. */
 type Wish =
@@ -77,6 +77,8 @@ export function createAccountCommands(world: {
     }
   };
 
+  const offered = createOfferReader({ api, sha256, me });
+
   const devices = async (): Promise<readonly DeviceStatus[]> =>
     (directory.get(me)?.devices ?? []).map(({ id, label, revoked }) => ({
       device: id,
@@ -108,11 +110,15 @@ export function createAccountCommands(world: {
       const { device } = only;
       return change({ type: 'revoke-device', device }, (key, signed) => api.revokeDevice(key, device, signed));
     },
+    readOffer: async (code) => {
+      const offer = await offered(code);
+      if ('kind' in offer) return offer;
+      const { key, label } = offer.device;
+      return { kind: 'offer', device: deviceIdOf(key, sha256), label };
+    },
     link: async (code) => {
-      const offer = parseDeviceOffer(code, sha256);
-      if (offer === undefined)
-        return { kind: 'refused', reason: 'this is no code of a new device, or it has a slip in it' };
-      if (offer.account !== me) return { kind: 'refused', reason: 'this code is for another account' };
+      const offer = await offered(code);
+      if ('kind' in offer) return offer;
       const { device, countersignature } = offer;
       return change(
         { type: 'add-device', device },

@@ -1,10 +1,10 @@
 import { formatIdentity } from '../../mls/identity.ts';
 import { generateSignatureKeys } from '../../mls/session/key-package.ts';
-import { createNodeSuite, ed25519PublicKey, nodeSha256 } from '../../mls/suite-node.ts';
+import { createNodeSuite, nodeSha256 } from '../../mls/suite-node.ts';
 import { encodeStatement, offerToSign } from '../../wire/account-chain.ts';
 import { type RegistrationStatement, statementToSign } from '../../wire/account-statement.ts';
 import { equalBytes } from '../../wire/bytes.ts';
-import { formatDeviceOffer } from '../../wire/device-offer.ts';
+import type { DeviceOffer } from '../../wire/device-offer.ts';
 import { type AccountId, deviceIdOf, newClientId } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { parseRecoveryCode, recoverySeed } from '../../wire/recovery-code.ts';
@@ -20,6 +20,7 @@ import { asClientError, isPassing } from './failures.ts';
 import { type IdentityWorld, identityWrite, loadIdentity, meOf, type StoredIdentity } from './identity.ts';
 import { keyPackageWrite, newKeyPackages } from './key-packages.ts';
 import { openLocalClient } from './local-client.ts';
+import { createOfferBoard } from './offer-board.ts';
 import type { JoinedGroup } from './own-groups.ts';
 import { pause } from './retry.ts';
 import type { ConnectApi } from './start.ts';
@@ -48,25 +49,32 @@ interface Joining {
   sign(message: Uint8Array): Promise<Uint8Array>;
 }
 
+export interface LinkOptions extends NewDeviceOptions {
+  /** Typed by the person, and so not for the server to choose. */
+  readonly account: AccountId;
+  /** The whole offer in the code, nothing on the server. */
+  readonly long?: boolean;
+  /** What is to be typed on the other device. */
+  readonly onOffer: (code: string) => void;
+}
+
 /**
- * Makes this folder's device part of an account that another device is in: shows an offer, and waits until that device has
- * signed for it. Begun again after an interruption, it shows the same offer.
+ * Makes this folder's device part of an account that another device is in: leaves an offer on the server, shows its code, and
+ * waits until that device has signed for it. Where the server keeps no offers the code holds the offer itself. Begun again
+ * after an interruption, it shows the same code.
  *
  * @returns the user name
  * @throws ClientError `refused`, `unreachable`, `timeout`, `storage`
  */
-export async function linkDevice(
-  store: ClientStore,
-  connect: ConnectApi,
-  options: NewDeviceOptions & { readonly account: AccountId; readonly onOffer: (code: string) => void },
-): Promise<string> {
+export async function linkDevice(store: ClientStore, connect: ConnectApi, options: LinkOptions): Promise<string> {
   const { account, signal } = options;
   return joining(store, connect, { ...options, awaiting: 'link' }, async (joined) => {
-    const { identity, described, sign } = joined;
+    const { identity, described, sign, api } = joined;
     const countersignature = await sign(offerToSign(account, described));
-    options.onOffer(formatDeviceOffer({ account, device: described, countersignature }, nodeSha256));
+    const offer: DeviceOffer = { account, device: described, countersignature };
+    const board = createOfferBoard({ api, offer, sha256: nodeSha256, long: options.long === true });
     const deadline = performance.now() + LINK_WAIT_MS;
-    for (;;) {
+    for (let isShown = false; ; ) {
       const known = await joined.look().catch((error: unknown) => {
         if (isPassing(error)) return undefined;
         throw error;
@@ -75,6 +83,9 @@ export async function linkDevice(
         await finish(store, identity, known);
         return known.name;
       }
+      if (isShown) await board.renew();
+      else options.onOffer(await board.put());
+      isShown = true;
       if (signal.aborted) throw new ClientError('closed', 'interrupted; the same command goes on with the same code');
       if (performance.now() > deadline) throw new ClientError('timeout', 'nobody has added this device; start again');
       await pause(LINK_LOOK_MS, signal);
@@ -147,7 +158,7 @@ async function addByRecovery(
     const known = await look();
     if (isIn(known, identity)) return known;
     const chain = chainOf(known.statements, sha256);
-    if (chain?.recoveryKey === undefined || !equalBytes(chain.recoveryKey, ed25519PublicKey(seed))) {
+    if (chain?.recoveryKey === undefined || !equalBytes(chain.recoveryKey, await suite.publicKeyOf(seed))) {
       throw new ClientError('refused', 'this recovery code is not the one of the account it names');
     }
     const packages = await newKeyPackages({ suite, now }, meOf(identity), { oneTime: undefined, lastResort: true });

@@ -1,7 +1,10 @@
 import type { HistoryLine } from '../chat-client.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { lineWrites } from '../store/history-rows.ts';
-import { findMessage, type MessageLine, messageWrite } from '../store/message-rows.ts';
+import { keys } from '../store/keys.ts';
+import { type LinePlace, placeText, rowAt } from '../store/line-place.ts';
+import { awaitedChanges, awaitedWrite, findMessage, type MessageLine, messageWrite } from '../store/message-rows.ts';
+import { lineValue } from '../store/older-rows.ts';
 
 /** A line on its way into the store, and into the notice that tells of it. */
 export interface NewLine {
@@ -13,11 +16,14 @@ export interface NewLine {
 /**
  * The rows of new lines. A message that takes the place of an earlier one of its sender changes that line too, so that the history
  * has the latest form alone: what was taken back is gone from it. Nobody else's messages can be changed: such a line becomes a
- * warning. What is changed but not here, from before this device joined, say, stays a line like any other.
+ * warning. What is changed but not here, from before this device joined, say, stays a line like any other, and is remembered in
+ * case the message is taken over from another device later.
  */
 export async function newLineWrites(store: ClientStore, lines: readonly NewLine[]): Promise<readonly Write[]> {
-  const rewritten = new Map<number, { readonly group: Uint8Array; line: HistoryLine }>();
+  const rewritten = new Map<string, { readonly key: Uint8Array; readonly line: HistoryLine }>();
+  const awaited = new Map<string, { readonly group: Uint8Array; readonly id: string; changes: LinePlace[] }>();
   const fresh = new Map<string, NewLine>();
+  const fileKeys: Write[] = [];
   const keyOf = (line: HistoryLine, messageId: string): string => `${line.group}/${messageId}`;
   for (const each of lines) {
     const { line } = each.notice;
@@ -27,22 +33,34 @@ export async function newLineWrites(store: ClientStore, lines: readonly NewLine[
       const found =
         inBatch === undefined
           ? await findMessage(store, each.group, line.replaces)
-          : { ordinal: inBatch.ordinal, line: inBatch.notice.line };
-      const target = found === undefined ? undefined : (rewritten.get(found.ordinal)?.line ?? found.line);
+          : { place: { ordinal: inBatch.ordinal }, line: inBatch.notice.line };
+      const at = found === undefined ? '' : `${line.group}/${placeText(found.place)}`;
+      const target = found === undefined ? undefined : (rewritten.get(at)?.line ?? found.line);
       if (found !== undefined && target?.kind === 'message') {
         const changed = replaced(target, line);
         each.notice.line = changed.marker;
+        if (changed.target?.deleted === true && target.file !== undefined && target.position !== undefined) {
+          // the server may keep the bytes for a while; what opens them goes now
+          fileKeys.push({ key: keys.attachment(each.group, target.position), value: undefined });
+        }
         if (changed.target !== undefined && inBatch !== undefined) inBatch.notice.line = changed.target;
         else if (changed.target !== undefined) {
-          rewritten.set(found.ordinal, { group: each.group, line: changed.target });
+          rewritten.set(at, { key: rowAt(each.group, found.place), line: changed.target });
         }
+      }
+      if (found === undefined) {
+        const id = keyOf(line, line.replaces);
+        const changes = awaited.get(id)?.changes ?? [...(await awaitedChanges(store, each.group, line.replaces))];
+        awaited.set(id, { group: each.group, id: line.replaces, changes: [...changes, { ordinal: each.ordinal }] });
       }
     }
     const { line: now } = each.notice;
     if (now.kind === 'message' && now.messageId !== undefined) fresh.set(keyOf(now, now.messageId), each);
   }
   return [
-    ...[...rewritten].flatMap(([ordinal, { group, line }]) => lineWrites(line, group, ordinal)),
+    ...fileKeys,
+    ...[...rewritten.values()].map(({ key, line }) => ({ key, value: lineValue(line) })),
+    ...[...awaited.values()].map(({ group, id, changes }) => awaitedWrite(group, id, changes)),
     ...lines.flatMap(({ ordinal, group, notice: { line } }) => [
       ...lineWrites(line, group, ordinal),
       ...(line.kind === 'message' && line.messageId !== undefined
@@ -53,7 +71,7 @@ export async function newLineWrites(store: ClientStore, lines: readonly NewLine[
 }
 
 /** `target`: the earlier message from now on. `marker`: the line that tells of it. */
-function replaced(target: MessageLine, line: MessageLine): { target?: MessageLine; marker: HistoryLine } {
+export function replaced(target: MessageLine, line: MessageLine): { target?: MessageLine; marker: HistoryLine } {
   if (target.sender.account !== line.sender.account) {
     const { cursor, group, groupName, time, position } = line;
     const place = {
@@ -68,5 +86,9 @@ function replaced(target: MessageLine, line: MessageLine): { target?: MessageLin
   if (target.deleted === true) return { marker: { ...line, text: '', deleted: true } };
   const { file, ...rest } = target;
   if (line.deleted === true) return { target: { ...rest, text: '', deleted: true }, marker: line };
-  return { target: { ...rest, ...(file === undefined ? {} : { file }), text: line.text, edited: true }, marker: line };
+  const at = line.position === undefined ? {} : { changedAt: line.position };
+  // one that was packed by another device may come after a newer one
+  if ((target.changedAt ?? 0) > (line.position ?? Number.POSITIVE_INFINITY)) return { marker: line };
+  const text = { text: line.text, edited: true, ...at } as const;
+  return { target: { ...rest, ...(file === undefined ? {} : { file }), ...text }, marker: line };
 }

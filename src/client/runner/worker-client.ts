@@ -38,6 +38,11 @@ const REPEATABLE: ReadonlySet<CallMethod> = new Set([
   'caughtUp',
   'flushed',
   'fetchFile',
+  'readOffer',
+  'portableHistory',
+  'takeOver',
+  'signHistory',
+  'checkHistory',
 ]);
 
 export interface WorkerClientOptions {
@@ -236,8 +241,14 @@ export async function openWorkerClient(options: WorkerClientOptions): Promise<Ch
     rename: (...args) => call('rename', args) as ReturnType<ChatClient['rename']>,
     devices: () => call('devices', []) as ReturnType<ChatClient['devices']>,
     revoke: (...args) => call('revoke', args) as ReturnType<ChatClient['revoke']>,
+    portableHistory: (...args) => call('portableHistory', args) as ReturnType<ChatClient['portableHistory']>,
+    takeOver: (...args) => call('takeOver', args) as ReturnType<ChatClient['takeOver']>,
+    signHistory: (...args) => call('signHistory', args) as ReturnType<ChatClient['signHistory']>,
+    checkHistory: (...args) => call('checkHistory', args) as ReturnType<ChatClient['checkHistory']>,
+    readOffer: (...args) => call('readOffer', args) as ReturnType<ChatClient['readOffer']>,
     link: (...args) => call('link', args) as ReturnType<ChatClient['link']>,
     takeRecoveryCode: () => call('takeRecoveryCode', []) as ReturnType<ChatClient['takeRecoveryCode']>,
+    recoveryCodeShown: () => call('recoveryCodeShown', []) as ReturnType<ChatClient['recoveryCodeShown']>,
     markRead: (...args) => call('markRead', args) as ReturnType<ChatClient['markRead']>,
     setReceipts: (...args) => call('setReceipts', args) as ReturnType<ChatClient['setReceipts']>,
     setMuted: (...args) => call('setMuted', args) as ReturnType<ChatClient['setMuted']>,

@@ -1,20 +1,26 @@
 import { fromUtf8, toUtf8 } from '../../wire/bytes.ts';
 import type { HistoryLine } from '../chat-client.ts';
 import type { ClientStore, Write } from './client-store.ts';
-import { decodeLine } from './history-rows.ts';
 import { keys } from './keys.ts';
+import { type LinePlace, parsePlace, placeText, rowAt } from './line-place.ts';
+import { decodeLine } from './older-rows.ts';
 
 export type MessageLine = HistoryLine & { readonly kind: 'message' };
 
-/** A line of history and its number in the store. */
+/** A line of history and where it is in the store. */
 export interface FoundMessage {
-  readonly ordinal: number;
+  readonly place: LinePlace;
   readonly line: MessageLine;
 }
 
 /** Where the message of an id stands among the lines. */
 export function messageWrite(group: Uint8Array, messageId: string, ordinal: number): Write {
-  return { key: keys.message(group, messageId), value: toUtf8(String(ordinal)) };
+  return { key: keys.message(group, messageId), value: toUtf8(placeText({ ordinal })) };
+}
+
+/** The same among those that were taken over. */
+export function olderMessageWrite(group: Uint8Array, messageId: string, position: number): Write {
+  return { key: keys.message(group, messageId), value: toUtf8(placeText({ older: position })) };
 }
 
 /** The message of this id in a group, as it is now; `undefined` when it is not here. */
@@ -23,12 +29,37 @@ export async function findMessage(
   group: Uint8Array,
   messageId: string,
 ): Promise<FoundMessage | undefined> {
-  const place = await store.get(keys.message(group, messageId));
-  if (place === undefined) return undefined;
-  const ordinal = Number(fromUtf8(place));
-  const value = await store.get(keys.line(ordinal));
+  const stored = await store.get(keys.message(group, messageId));
+  if (stored === undefined) return undefined;
+  const place = parsePlace(fromUtf8(stored) ?? '');
+  const line = await messageAt(store, group, place);
+  return line === undefined ? undefined : { place, line };
+}
+
+/** The message that stands there; `undefined` when none does. */
+export async function messageAt(
+  store: ClientStore,
+  group: Uint8Array,
+  place: LinePlace,
+): Promise<MessageLine | undefined> {
+  const value = await store.get(rowAt(group, place));
   const line = value === undefined ? undefined : decodeLine(value);
-  return line?.kind === 'message' ? { ordinal, line } : undefined;
+  return line?.kind === 'message' ? line : undefined;
+}
+
+/** The places of changes that came of a message which was not here, oldest first. */
+export async function awaitedChanges(
+  store: ClientStore,
+  group: Uint8Array,
+  messageId: string,
+): Promise<readonly LinePlace[]> {
+  const stored = await store.get(keys.awaited(group, messageId));
+  return stored === undefined ? [] : (fromUtf8(stored) ?? '').split(' ').map(parsePlace);
+}
+
+/** Remembers them, so that the message gets them when it is taken over from another device. */
+export function awaitedWrite(group: Uint8Array, messageId: string, changes: readonly LinePlace[]): Write {
+  return { key: keys.awaited(group, messageId), value: toUtf8(changes.map(placeText).join(' ')) };
 }
 
 /** Characters of a message that stand in its replies. */

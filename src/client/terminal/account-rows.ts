@@ -1,3 +1,4 @@
+import type { AccountId } from '../../wire/ids.ts';
 import type { ChatClient, DeviceStatus, Done } from '../chat-client.ts';
 import { neutralise } from './neutralise.ts';
 
@@ -22,6 +23,22 @@ export function recoveryRows(code: string): string[] {
     ...codeRows(code),
     'With it, and with nothing else, "mlschat recover" gets your account back when all your devices are lost.',
   ];
+}
+
+/** On the new device: what is to be typed on one that belongs to the account already. */
+export function offerRows(code: string): string[] {
+  return [
+    'On a device that you use already, type this:',
+    '',
+    `    /link ${code}`,
+    '',
+    'Nobody but a device of your account can do anything with it. Waiting…',
+  ];
+}
+
+/** On the new device, once it belongs to the account. */
+export function addedRow(name: string, account: AccountId): string {
+  return `This is a device of ${neutralise(name)} now (account ${account}).`;
 }
 
 /** Who one is here: name, account, device and server. */
@@ -52,17 +69,30 @@ export async function accountCommandRows(
       return [done(await client.revoke(text), `your device "${shown}" is revoked; it leaves your groups by itself`)];
     case 'link':
       if (text === '') return linkRows(await client.status());
-      return [done(await client.link(text), 'the new device belongs to your account; it joins your groups by itself')];
+      return addDeviceRows(text, client);
     default:
       return name satisfies never;
   }
+}
+
+/** What is added stands before the outcome, whatever that is. */
+async function addDeviceRows(code: string, client: ChatClient): Promise<readonly string[]> {
+  const offer = await client.readOffer(code);
+  if (offer.kind === 'refused') return [done(offer, '')];
+  const shown = `"${neutralise(offer.label)}" (${offer.device.slice(0, ID_SHOWN_CHARACTERS)})`;
+  const outcome = await client.link(code);
+  if (outcome.kind === 'refused') return [`the new device ${shown} was ${done(outcome, '')}`];
+  return [
+    `the new device ${shown} belongs to your account; it joins your groups by itself`,
+    `if it is not yours: /revoke ${offer.device.slice(0, ID_SHOWN_CHARACTERS)}`,
+  ];
 }
 
 function linkRows({ me }: Awaited<ReturnType<ChatClient['status']>>): string[] {
   return [
     'On the new device run this; it shows a code:',
     `  mlschat link ${me.account}`,
-    'Then type it here: /link CODE',
+    'Then type it here: /link CODE. Only a code that your own new device shows: whoever it belongs to reads and writes as you.',
   ];
 }
 
@@ -73,4 +103,13 @@ function deviceRow({ device, label, me, revoked }: DeviceStatus): string {
 
 function done(outcome: Done, text: string): string {
   return outcome.kind === 'done' ? text : `not done: ${neutralise(outcome.reason)}`;
+}
+
+/** What names each other device that could be ended: its label where that is one word of its own, else its id. */
+export function deviceNames(devices: readonly DeviceStatus[]): string[] {
+  const others = devices.filter(({ me, revoked }) => !me && !revoked);
+  return others.map(({ device, label }) => {
+    const alone = devices.filter((each) => each.label === label && !each.revoked).length === 1;
+    return alone && /^[\w.-]+$/.test(label) ? label : device.slice(0, ID_SHOWN_CHARACTERS);
+  });
 }

@@ -4,6 +4,7 @@ import { asStreamItem, decodePage, type StreamItem } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { accountSchema, changeResponse, registerResponse } from '../../wire/schemas/accounts.ts';
 import { blobBody, storedBlobSchema } from '../../wire/schemas/blobs.ts';
+import { deviceOfferBody, storedOfferSchema } from '../../wire/schemas/device-offers.ts';
 import {
   acceptedSchema,
   groupDetailSchema,
@@ -17,7 +18,7 @@ import { claimResponse, publishResultSchema, stockSchema } from '../../wire/sche
 import { serverInfoSchema } from '../../wire/schemas/server-info.ts';
 import { groupLogPageSchema } from '../../wire/schemas/sync.ts';
 import { type Shape, shaped, wellFormed } from './answer-shape.ts';
-import { type HttpAnswer, readBody } from './http-request.ts';
+import { type HttpAnswer, readBody } from './http-client.ts';
 import { type ServerApi, TransportError } from './server-api.ts';
 import {
   ANSWER_MAX_BYTES,
@@ -64,6 +65,14 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
       ask(registerResponse, { method: 'POST', path: '/v1/accounts/me/devices', key, body, proof: 'device-key' }),
     recoverAccount: (key, id, body) =>
       ask(registerResponse, { method: 'POST', path: `/v1/accounts/${id}/recoveries`, key, body, proof: 'device-key' }),
+    putDeviceOffer: (id, offer) =>
+      ask(storedOfferSchema, {
+        method: 'PUT',
+        path: `/v1/device-offers/${id}`,
+        body: { offer },
+        proof: 'device-key',
+      }),
+    deviceOffer: async (id) => (await find(deviceOfferBody, `/v1/device-offers/${id}`))?.offer,
     revokeDevice: (key, id, body) =>
       ask(changeResponse, { method: 'DELETE', path: `/v1/accounts/me/devices/${id}`, key, body, proof: 'device-key' }),
     accountGroups: () => ask(groupListResponse, { method: 'GET', path: '/v1/groups?of=account' }),

@@ -1,4 +1,5 @@
 import type { AccountId, ClientId, Cursor, DeviceId, GroupId } from '../../wire/ids.ts';
+import type { DeviceOfferId } from '../../wire/link-code.ts';
 import type { Page, StreamItem } from '../../wire/page.ts';
 import type {
   Account,
@@ -9,6 +10,7 @@ import type {
   RegisterResponse,
 } from '../../wire/schemas/accounts.ts';
 import type { StoredBlobAnswer } from '../../wire/schemas/blobs.ts';
+import type { StoredOfferAnswer } from '../../wire/schemas/device-offers.ts';
 import type {
   Accepted,
   GroupInfoResponse,
@@ -59,6 +61,10 @@ export interface ServerApi {
   addDevice(key: ClientId, body: Loose<AddDeviceRequest>): Promise<RegisterResponse>;
   /** By a device that is not known yet. */
   recoverAccount(key: ClientId, account: AccountId, body: Loose<AddDeviceRequest>): Promise<RegisterResponse>;
+  /** Leaves the offer of this device, which is not known yet, on the server for a while. Needs no key: the id is of the offer. */
+  putDeviceOffer(id: DeviceOfferId, offer: Uint8Array): Promise<StoredOfferAnswer>;
+  /** `undefined` when no such offer waits for the account of this device. */
+  deviceOffer(id: DeviceOfferId): Promise<Uint8Array | undefined>;
   revokeDevice(key: ClientId, device: DeviceId, body: Loose<ChangeRequest>): Promise<ChangeResponse>;
   /** Groups that any device of the account is a member of. */
   accountGroups(): Promise<GroupListResponse>;
