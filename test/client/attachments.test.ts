@@ -112,6 +112,20 @@ describe('a file', () => {
     expect([...alice.rows.keys()].some((key) => key.startsWith(toHex(Uint8Array.of(0x75))))).toBe(false);
   });
 
+  test('S7: that is taken back can be opened by nobody any more: what opens it goes from every store', async () => {
+    const { alice, bob, group } = await pair();
+    await alice.chat.sendFile(group, photo(some(1_000)));
+    const { messageId, position } = await nextFile(alice, group);
+    await nextFile(bob, group);
+    const keysOf = ({ rows }: TestChatter) => [...rows.keys()].filter((key) => key.startsWith('66'));
+    for (const each of [alice, bob]) expect(keysOf(each)).toHaveLength(1);
+    await alice.chat.send(group, '', { replaces: messageId!, deleted: true });
+    for (const each of [alice, bob]) {
+      await until(async () => keysOf(each).length === 0);
+      expect(await each.chat.fetchFile(group, position!)).toMatchObject({ kind: 'refused' });
+    }
+  });
+
   test('goes through a client in its worker and a store on the disk, whose process ended before it was uploaded', async () => {
     await using folder = await tempFolder();
     await using proxy = await openTcpProxy(() => Number(new URL(server.url()).port));

@@ -1,50 +1,18 @@
 import type { MlsConfig } from '../../mls/config.ts';
-import { epochOf, type GroupState } from '../../mls/session/state.ts';
-import { changedRows, decodeStateLazily, type RatchetRow } from '../../mls/session/state-codec.ts';
-import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import { encodeCbor } from '../../wire/cbor.ts';
 import { groupIdOf } from '../../wire/ids.ts';
-import { ClientError } from '../client-error.ts';
 import { type HeadRow, headRowOf } from '../engine/recent-heads.ts';
-import type {
-  Evidence,
-  Group,
-  Intention,
-  LeafUse,
-  Leaving,
-  Marks,
-  OutboxItem,
-  PendingCommit,
-  Recovery,
-  Topic,
-} from '../engine/types.ts';
+import type { Group, OutboxItem, PendingCommit } from '../engine/types.ts';
 import type { ClientStore, Write } from './client-store.ts';
-import { epochAndLeafOf, keys, ordinalOf, rangeOf } from './keys.ts';
+import { epochAndLeafOf, keys, rangeOf } from './keys.ts';
+import { loadMls, mlsWrites } from './mls-rows.ts';
+import { decodeStored } from './stored-cbor.ts';
+
+/** What stands in rows of its own, or is not stored. */
+type Apart = 'id' | 'heads' | 'mls' | 'generations' | 'pending' | 'outbox' | 'toExpel' | 'waitForEpoch';
 
 /** The fields of a group that fit into one small row. */
-interface GroupRecord {
-  readonly v: 1;
-  readonly bytes: Uint8Array;
-  readonly name: string;
-  readonly phase: Group['phase'];
-  readonly parkedReason?: string;
-  readonly position: number;
-  readonly head?: Uint8Array;
-  readonly creation?: Group['creation'];
-  readonly intentions: readonly Intention[];
-  readonly leaving?: Leaving;
-  readonly handshakes?: 'private';
-  readonly recovery?: Recovery;
-  readonly voided?: Group['voided'];
-  readonly unread: number;
-  readonly revoked?: Group['revoked'];
-  readonly uploads?: Group['uploads'];
-  readonly evidence?: Evidence;
-  readonly muted?: true;
-  readonly leafUse?: LeafUse;
-  readonly topic?: Topic;
-  readonly topicDue?: true;
-  readonly marks?: Marks;
-}
+type GroupRecord = { readonly v: 1 } & Omit<Group, Apart>;
 
 /**
  * The rows that differ between two values of a group, `undefined` for one that is not stored yet. After any number of
@@ -87,162 +55,42 @@ export async function loadGroups(store: ClientStore, config: MlsConfig): Promise
   const records = await store.range(rangeOf('group'));
   const groups: Group[] = [];
   // one after the other: what is needed for reading one is garbage before the next
-  for (const [, value] of records) groups.push(await loadGroup(store, config, decode<GroupRecord>(value)));
+  for (const [, value] of records) groups.push(await loadGroup(store, config, groupOfRecord(value)));
   return groups;
 }
 
-async function loadGroup(store: ClientStore, config: MlsConfig, record: GroupRecord): Promise<Group> {
-  const {
-    v: _v,
-    parkedReason,
-    head,
-    creation,
-    leaving,
-    handshakes,
-    recovery,
-    voided,
-    revoked,
-    uploads,
-    evidence,
-    muted,
-    leafUse,
-    ...fields
-  } = record;
-  const [epochRecord, packed, ratchets, generations, pending, outbox, heads] = await Promise.all([
-    store.get(keys.epochRecord(record.bytes)),
-    store.range(rangeOf('ratchets', record.bytes)),
-    store.range(rangeOf('ratchet', record.bytes)),
+/** What the record of a group says, without what stands in rows of its own. @throws ClientError `storage` */
+export function groupOfRecord(value: Uint8Array): Group {
+  const { v: _v, ...fields } = decodeStored<GroupRecord>(value);
+  return { ...fields, id: groupIdOf(fields.bytes), generations: new Map(), outbox: [] };
+}
+
+async function loadGroup(store: ClientStore, config: MlsConfig, record: Group): Promise<Group> {
+  const [mls, generations, pending, outbox, heads] = await Promise.all([
+    loadMls(store, config, record.bytes),
     store.range(rangeOf('generation', record.bytes)),
     store.get(keys.pending(record.bytes)),
     store.range(rangeOf('outbox', record.bytes)),
     store.range(rangeOf('heads', record.bytes)),
   ]);
-  // copies: they stay until the group is used, and what a store gives is good for now
-  const packs = packed.map(([key, bytes]) => ({ epoch: ordinalOf(key), bytes: bytes.slice() }));
-  const moved = ratchets.map(([key, bytes]) => ({ ...epochAndLeafOf(key), bytes: bytes.slice() }));
-  const rows = (): readonly RatchetRow[] => [...packs.flatMap(unpackRatchets), ...moved];
-  const mls = epochRecord === undefined ? undefined : decodeStateLazily({ epochRecord, ratchets: rows }, config);
   return {
-    ...fields,
-    id: groupIdOf(record.bytes),
-    ...optional({ parkedReason, head, creation, leaving, handshakes, recovery, voided, revoked }),
-    ...(evidence === undefined ? {} : { evidence }),
-    ...(uploads === undefined ? {} : { uploads }),
-    ...(muted === undefined ? {} : { muted }),
-    ...(leafUse === undefined ? {} : { leafUse }),
-    ...(heads.length === 0 ? {} : { heads: heads.map(([, value]) => decode<HeadRow>(value)) }),
+    ...record,
+    ...(heads.length === 0 ? {} : { heads: heads.map(([, value]) => decodeStored<HeadRow>(value)) }),
     ...(mls === undefined ? {} : { mls }),
-    ...(pending === undefined ? {} : { pending: decode<PendingCommit>(pending) }),
+    ...(pending === undefined ? {} : { pending: decodeStored<PendingCommit>(pending) }),
     generations: new Map(
       generations.map(([key, value]) => {
         const { epoch, leaf } = epochAndLeafOf(key);
-        return [`${epoch}/${leaf}`, decode<number>(value)];
+        return [`${epoch}/${leaf}`, decodeStored<number>(value)];
       }),
     ),
-    outbox: outbox.map(([, value]) => decode<OutboxItem>(value)),
+    outbox: outbox.map(([, value]) => decodeStored<OutboxItem>(value)),
   };
 }
 
 function recordOf(group: Group): GroupRecord {
-  const { bytes, name, phase, parkedReason, position, head, creation, intentions, leaving, unread } = group;
-  const { uploads, handshakes, recovery, voided, revoked, evidence, muted, leafUse, topic, topicDue, marks } = group;
-  return {
-    v: 1,
-    bytes,
-    name,
-    phase,
-    position,
-    intentions,
-    unread,
-    ...optional({ parkedReason, head, creation, leaving, handshakes, recovery, voided, revoked }),
-    ...(evidence === undefined ? {} : { evidence }),
-    ...(uploads === undefined ? {} : { uploads }),
-    ...(muted === undefined ? {} : { muted }),
-    ...(leafUse === undefined ? {} : { leafUse }),
-    ...(topic === undefined ? {} : { topic }),
-    ...(topicDue === undefined ? {} : { topicDue }),
-    ...(marks === undefined ? {} : { marks }),
-  };
-}
-
-function optional(fields: {
-  parkedReason: Group['parkedReason'] | undefined;
-  head: Group['head'] | undefined;
-  creation: Group['creation'] | undefined;
-  leaving: Group['leaving'] | undefined;
-  handshakes: Group['handshakes'] | undefined;
-  recovery: Group['recovery'] | undefined;
-  voided: Group['voided'] | undefined;
-  revoked: Group['revoked'] | undefined;
-}): Pick<Group, 'parkedReason' | 'head' | 'creation' | 'leaving' | 'handshakes' | 'recovery' | 'voided' | 'revoked'> {
-  const { parkedReason, head, creation, leaving, handshakes, recovery, voided, revoked } = fields;
-  return {
-    ...(parkedReason === undefined ? {} : { parkedReason }),
-    ...(head === undefined ? {} : { head }),
-    ...(creation === undefined ? {} : { creation }),
-    ...(leaving === undefined ? {} : { leaving }),
-    ...(handshakes === undefined ? {} : { handshakes }),
-    ...(recovery === undefined ? {} : { recovery }),
-    ...(voided === undefined ? {} : { voided }),
-    ...(revoked === undefined ? {} : { revoked }),
-  };
-}
-
-function mlsWrites(before: Group | undefined, after: Group): readonly Write[] {
-  if (before?.mls === after.mls) return [];
-  const id = after.bytes;
-  if (after.mls === undefined) {
-    // a removed member has nothing left to read: its keys go
-    const rows = before?.mls === undefined ? [] : changedRows(undefined, before.mls).put;
-    return [{ key: keys.epochRecord(id), value: undefined }, ...ratchetRemovals(id, rows)];
-  }
-  const changes = changedRows(before?.mls, after.mls);
-  return [
-    ...(changes.epochRecord === undefined
-      ? []
-      : [{ key: keys.epochRecord(id), value: changes.epochRecord, secret: true } as const]),
-    ...ratchetRemovals(id, changes.remove),
-    ...ratchetWrites(id, before?.mls, changes.put),
-  ];
-}
-
-/** A commit brings a ratchet for every member, which go into one row; a message moves one, which gets a row of its own. */
-function ratchetWrites(group: Uint8Array, before: GroupState | undefined, rows: readonly RatchetRow[]): Write[] {
-  const known = before === undefined ? -1 : epochOf(before);
-  const fresh = new Map<number, RatchetRow[]>();
-  for (const row of rows) {
-    if (row.epoch > known) fresh.set(row.epoch, [...(fresh.get(row.epoch) ?? []), row]);
-  }
-  return [
-    ...[...fresh].map(
-      ([epoch, of]) => ({ key: keys.ratchets(group, epoch), value: packRatchets(of), secret: true }) as const,
-    ),
-    // what an earlier state of the same epoch left, after a rejoin say, would count as newer
-    ...rows.map(({ epoch, leaf, bytes }) => ({
-      key: keys.ratchet(group, epoch, leaf),
-      value: epoch > known ? undefined : bytes,
-      secret: true as const,
-    })),
-  ];
-}
-
-function ratchetRemovals(
-  group: Uint8Array,
-  rows: readonly { readonly epoch: number; readonly leaf: number }[],
-): Write[] {
-  const epochs = new Set(rows.map(({ epoch }) => epoch));
-  return [
-    ...[...epochs].map((epoch) => ({ key: keys.ratchets(group, epoch), value: undefined })),
-    ...rows.map(({ epoch, leaf }) => ({ key: keys.ratchet(group, epoch, leaf), value: undefined })),
-  ];
-}
-
-function packRatchets(rows: readonly RatchetRow[]): Uint8Array {
-  return encodeCbor(rows.map(({ leaf, bytes }) => [leaf, bytes]));
-}
-
-function unpackRatchets({ epoch, bytes }: { readonly epoch: number; readonly bytes: Uint8Array }): RatchetRow[] {
-  return decode<[number, Uint8Array][]>(bytes).map(([leaf, row]) => ({ epoch, leaf, bytes: row }));
+  const { id, heads, mls, generations, pending, outbox, toExpel, waitForEpoch, ...fields } = group;
+  return { v: 1, ...fields };
 }
 
 function generationWrites(before: Group | undefined, after: Group): readonly Write[] {
@@ -293,12 +141,4 @@ function outboxWrites(before: Group | undefined, after: Group): readonly Write[]
   }
   for (const ordinal of old.keys()) writes.push({ key: keys.outbox(after.bytes, ordinal), value: undefined });
   return writes;
-}
-
-function decode<Value>(bytes: Uint8Array): Value {
-  try {
-    return decodeCbor(bytes) as Value;
-  } catch (cause) {
-    throw new ClientError('storage', 'the local store holds something that cannot be read', cause);
-  }
 }

@@ -21,6 +21,8 @@ const TABLES = {
   account: 'a',
   line: 'l',
   groupLine: 'h',
+  older: 'L',
+  awaited: 'w',
   cursor: 'c',
   heads: 'H',
   receipt: 't',
@@ -28,6 +30,7 @@ const TABLES = {
   serverKey: 's',
   verified: 'v',
   receiptsOn: 'x',
+  recoveryCode: 'y',
 } as const;
 type Table = keyof typeof TABLES;
 
@@ -52,12 +55,15 @@ const NAMES: Readonly<Record<Table, 'group' | 'rest' | 'nothing'>> = {
   account: 'rest',
   line: 'nothing',
   groupLine: 'group',
+  older: 'group',
+  awaited: 'group',
   cursor: 'rest',
   heads: 'group',
   receipt: 'group',
   serverKey: 'nothing',
   verified: 'rest',
   receiptsOn: 'nothing',
+  recoveryCode: 'nothing',
 };
 
 export const keys = {
@@ -81,6 +87,10 @@ export const keys = {
   account: (account: AccountId) => table('account', toUtf8(account)),
   line: (ordinal: number) => table('line', number(ordinal)),
   groupLine: (group: Uint8Array, ordinal: number) => table('groupLine', groupPart(group), number(ordinal)),
+  /** A line from before this device joined, taken over from another device: by its position. */
+  older: (group: Uint8Array, position: number) => table('older', groupPart(group), number(position)),
+  /** The changes that came of a message which is not here, by its id. */
+  awaited: (group: Uint8Array, messageId: string) => table('awaited', groupPart(group), toUtf8(messageId)),
   /** Some neighbouring heads of a group's chain, the `row`th of them. */
   heads: (group: Uint8Array, row: number) => table('heads', groupPart(group), number(row)),
   receipt: (group: Uint8Array, slot: number) => table('receipt', groupPart(group), number(slot)),
@@ -88,6 +98,7 @@ export const keys = {
   message: (group: Uint8Array, messageId: string) => table('message', groupPart(group), toUtf8(messageId)),
   serverKey: () => table('serverKey'),
   receiptsOn: () => table('receiptsOn'),
+  recoveryCode: () => table('recoveryCode'),
   verified: (account: AccountId) => table('verified', toUtf8(account)),
   cursor: (cursor: Cursor) => table('cursor', toUtf8(cursor)),
 };
@@ -103,7 +114,7 @@ export function epochAndLeafOf(key: Uint8Array): { readonly epoch: number; reado
   return { epoch: readNumber(key, key.length - 16), leaf: readNumber(key, key.length - 8) };
 }
 
-/** The number that ends a key of `line`, `groupLine` or `outbox`. */
+/** The number that ends a key of `line`, `groupLine`, `older` or `outbox`. */
 export function ordinalOf(key: Uint8Array): number {
   return readNumber(key, key.length - 8);
 }
@@ -111,6 +122,69 @@ export function ordinalOf(key: Uint8Array): number {
 const NAMES_BY_LETTER = new Map(
   Object.entries(TABLES).map(([name, letter]) => [letter.charCodeAt(0), NAMES[name as Table]]),
 );
+
+/** What people call the rows of a table. */
+const KINDS: Readonly<Record<Table, string>> = {
+  identity: 'the identity of this device',
+  device: 'how far this device has read',
+  group: 'the record of a group',
+  epochRecord: 'the keys of a group',
+  ratchet: 'the keys of a group',
+  ratchets: 'the keys of a group',
+  generation: 'the keys of a group',
+  pending: 'a pending commit',
+  outbox: 'an unsent message',
+  upload: 'an unsent file',
+  attachment: 'the key of a file',
+  keyPackage: 'a key package',
+  account: 'an account',
+  line: 'a line of the history',
+  groupLine: 'the order of the history',
+  older: 'a line of the history',
+  awaited: 'a change of a message that is not here',
+  cursor: 'a place in the history',
+  heads: 'the heads of a group',
+  receipt: 'a receipt of the server',
+  message: 'the id of a message',
+  serverKey: 'the key of the server',
+  verified: 'the mark of a verified person',
+  receiptsOn: 'the setting of receipts',
+  recoveryCode: 'the recovery code',
+};
+const KINDS_BY_LETTER = new Map(
+  Object.entries(TABLES).map(([name, letter]) => [letter.charCodeAt(0), KINDS[name as Table]]),
+);
+
+/** What a row is whose key begins with this byte, for people. */
+export function kindOf(letter: number): string {
+  return KINDS_BY_LETTER.get(letter) ?? 'a row of no known kind';
+}
+
+/** First bytes of the rows that make up what a group's keys and unsent messages are now: older ones must never be used. */
+const STATE_LETTERS = (
+  ['group', 'epochRecord', 'ratchet', 'ratchets', 'generation', 'pending', 'outbox', 'upload'] as const
+).map((name) => TABLES[name].charCodeAt(0));
+
+export function stateTables(): readonly number[] {
+  return STATE_LETTERS;
+}
+
+/** Of the history each row stands for itself, and a message brings several of them: adding them up would cost too much. */
+const NOT_SUMMED = new Set(
+  (['line', 'groupLine', 'older', 'awaited', 'cursor', 'message', 'heads', 'receipt'] as const).map((name) =>
+    TABLES[name].charCodeAt(0),
+  ),
+);
+
+/** Whether the rows of a table are compared with the sum of their checksums. */
+export function isSummed(letter: number): boolean {
+  return !NOT_SUMMED.has(letter);
+}
+
+/** The first byte of a table's keys. */
+export function letterOf(name: Table): number {
+  return TABLES[name].charCodeAt(0);
+}
 
 /** What keys that begin with this byte name. */
 export function namesIn(letter: number): 'group' | 'rest' | 'nothing' {

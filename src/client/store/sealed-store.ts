@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { concatBytes, equalBytes, toHex } from '../../wire/bytes.ts';
-import { ClientError } from '../client-error.ts';
 import type { ClientStore, RangeOptions, Write } from './client-store.ts';
+import { damagedRow } from './damage.ts';
 import { after, namedUpTo, namesIn } from './keys.ts';
 
 const CIPHER = 'aes-256-gcm';
@@ -10,7 +10,8 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 /** Nonces are random: one key may seal 2^32 rows before two of them are alike with a chance of 2^-32. */
 const NONCES_AT_ONCE = 256;
-const PSEUDONYM_BYTES = 16;
+/** Of what stands in the place of a name, behind the first byte of a key. */
+export const PSEUDONYM_BYTES = 16;
 /** Groups whose pseudonyms are remembered; all are forgotten when there are more. */
 const PSEUDONYMS_MAX = 4_096;
 const END = new Uint8Array(64).fill(0xff);
@@ -27,8 +28,7 @@ type Row = readonly [key: Uint8Array, value: Uint8Array];
  * @param dataKey 32 random bytes that seal this store alone
  */
 export function createSealedStore(inner: ClientStore, dataKey: Uint8Array): ClientStore {
-  const hide = createHider(derive(dataKey, 'mlschat store names'));
-  const { seal, open } = createSealer(derive(dataKey, 'mlschat store rows'));
+  const { hide, seal, open } = createRowSeal(dataKey);
 
   const get = async (key: Uint8Array): Promise<Uint8Array | undefined> => {
     const hidden = hide(key);
@@ -71,6 +71,23 @@ export function createSealedStore(inner: ClientStore, dataKey: Uint8Array): Clie
     durable: () => inner.durable(),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** How {@link createSealedStore} keeps single rows. */
+export interface RowSeal {
+  /** The key that a row stands under. */
+  hide(key: Uint8Array): Uint8Array;
+  seal(hidden: Uint8Array, key: Uint8Array, value: Uint8Array): Uint8Array;
+  /** The key as it was, and the value. @throws ClientError `storage` when it was changed, or sealed by another key */
+  open(hidden: Uint8Array, sealed: Uint8Array): Row;
+}
+
+/** What seals the rows of a store with this data key, for whoever has its rows and no store. */
+export function createRowSeal(dataKey: Uint8Array): RowSeal {
+  return {
+    hide: createHider(derive(dataKey, 'mlschat store names')),
+    ...createSealer(derive(dataKey, 'mlschat store rows')),
   };
 }
 
@@ -159,7 +176,7 @@ function opened(secret: Uint8Array, hidden: Uint8Array, sealed: Uint8Array): Uin
     decipher.final();
     return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);
   } catch (cause) {
-    throw new ClientError('storage', 'a row of the encrypted store was changed since it was written', cause);
+    throw damagedRow(hidden, cause);
   }
 }
 

@@ -7,6 +7,8 @@ import { isSealed, keepStoreKey, makeStoreKey, readStoreKey, syncFolder } from '
 export const STORE_FOLDER = 'store';
 export const NEXT_FOLDER = 'store.new';
 export const SPENT_FOLDER = 'store.old';
+/** Where a repair makes a new store; what is there was interrupted. */
+export const REPAIRED_FOLDER = 'store.repaired';
 export const DATA_FILE = 'data.mdb';
 const WIPE_BYTES = 1024 * 1024;
 
@@ -65,6 +67,7 @@ export async function settleStoreFolders(dir: string): Promise<void> {
     string,
   ];
   try {
+    await rm(join(dir, REPAIRED_FOLDER), { recursive: true, force: true });
     if (!existsSync(folder) && existsSync(spent)) await rename(existsSync(next) ? next : spent, folder);
     if (existsSync(next)) await rm(next, { recursive: true });
     if (!existsSync(spent)) return;

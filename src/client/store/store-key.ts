@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fromBase64Url, fromUtf8, toBase64Url, toUtf8 } from '../../wire/bytes.ts';
 import { ClientError } from '../client-error.ts';
 
-const FILE = 'key.json';
+/** Of a store's folder: what its data key is wrapped in. */
+export const KEY_FILE = 'key.json';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const CIPHER = 'aes-256-gcm';
@@ -32,7 +33,7 @@ interface StoredKey {
 
 /** Whether the store in this folder is encrypted. */
 export function isSealed(folder: string): boolean {
-  return existsSync(join(folder, FILE));
+  return existsSync(join(folder, KEY_FILE));
 }
 
 /** Makes a new data key for the store in this folder, which is made as well, and keeps it there under a secret. */
@@ -48,7 +49,7 @@ export async function keepStoreKey(folder: string, dataKey: Uint8Array, secret: 
   const salt = new Uint8Array(randomBytes(SALT_BYTES));
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, await stretch(secret, salt, SCRYPT), nonce, { authTagLength: TAG_BYTES });
-  cipher.setAAD(toUtf8(FILE));
+  cipher.setAAD(toUtf8(KEY_FILE));
   const wrapped = Buffer.concat([nonce, cipher.update(dataKey), cipher.final(), cipher.getAuthTag()]);
   const stored: StoredKey = {
     v: 1,
@@ -57,7 +58,7 @@ export async function keepStoreKey(folder: string, dataKey: Uint8Array, secret: 
     salt: toBase64Url(salt),
     wrapped: toBase64Url(wrapped),
   };
-  const beside = join(folder, `${FILE}.new`);
+  const beside = join(folder, `${KEY_FILE}.new`);
   const file = await open(beside, 'w', FILE_MODE);
   try {
     await file.writeFile(`${JSON.stringify(stored)}\n`);
@@ -65,7 +66,7 @@ export async function keepStoreKey(folder: string, dataKey: Uint8Array, secret: 
   } finally {
     await file.close();
   }
-  await rename(beside, join(folder, FILE));
+  await rename(beside, join(folder, KEY_FILE));
   await syncFolder(folder);
 }
 
@@ -75,12 +76,12 @@ export async function keepStoreKey(folder: string, dataKey: Uint8Array, secret: 
  * @throws ClientError `passphrase` when the secret is not the one, `storage` when the file is not what was written
  */
 export async function readStoreKey(folder: string, secret: Uint8Array): Promise<Uint8Array> {
-  const stored = await readStored(join(folder, FILE));
+  const stored = await readStored(join(folder, KEY_FILE));
   const key = await stretch(secret, stored.salt, stored.cost);
   const { wrapped } = stored;
   try {
     const decipher = createDecipheriv(CIPHER, key, wrapped.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-    decipher.setAAD(toUtf8(FILE));
+    decipher.setAAD(toUtf8(KEY_FILE));
     decipher.setAuthTag(wrapped.subarray(-TAG_BYTES));
     return new Uint8Array(
       Buffer.concat([decipher.update(wrapped.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]),

@@ -1,0 +1,88 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import { afterAll, expect, test } from 'vitest';
+import { faultOfFile } from '../../../src/client/store/check-file.ts';
+import { keys } from '../../../src/client/store/keys.ts';
+import { openLmdbStore } from '../../../src/client/store/lmdb-store.ts';
+import { equalBytes, toUtf8 } from '../../../src/wire/bytes.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'checksums-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const ALL = { from: Uint8Array.of(0), to: Uint8Array.of(0xff) };
+const GROUP = toUtf8('the id of a group, that is long');
+const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+const OPTIONS = { ...BINARY, noSubdir: false, pageSize: 8192, eventTurnBatching: false } as const;
+
+/** Changes a store's rows behind its back, checksums and all. */
+async function behind(path: string, change: (db: ReturnType<typeof open<Uint8Array, Buffer>>) => void): Promise<void> {
+  mkdirSync(path, { recursive: true });
+  const db = open<Uint8Array, Buffer>({ path, ...OPTIONS });
+  await db.transaction(() => change(db));
+  await db.flushed;
+  await db.close();
+}
+
+test('a store from before there were checksums gets them when it is opened, with every row as it was', async () => {
+  const path = join(root, 'before');
+  const rows = Array.from({ length: 1_200 }, (_none, number) => ({
+    key: keys.line(number + 1),
+    value: toUtf8(`line ${number} ${'x'.repeat(number === 7 ? 20_000 : number % 300)}`),
+  }));
+  rows.push({ key: keys.group(GROUP), value: toUtf8('a group') });
+  await behind(path, (db) => {
+    for (const { key, value } of rows) db.putSync(Buffer.from(key), Buffer.from(value));
+  });
+  for (let time = 0; time < 2; time += 1) {
+    await using store = await openLmdbStore(path);
+    const found = await store.range(ALL);
+    expect(found).toHaveLength(rows.length);
+    const values = await store.getMany(rows.map(({ key }) => key));
+    expect(values.every((value, index) => value !== undefined && equalBytes(value, rows[index]!.value))).toBe(true);
+    await store.commit([{ key: keys.serverKey(), value: toUtf8('one more') }]);
+    await store.commit([{ key: keys.serverKey(), value: undefined }]);
+  }
+});
+
+test('S7: keys of a group that are older than the last, sound as each row is, are not used', async () => {
+  const path = join(root, 'older');
+  const ratchet = keys.ratchet(GROUP, 1, 0);
+  {
+    await using store = await openLmdbStore(path);
+    await store.commit([{ key: ratchet, value: toUtf8('generation 1') }]);
+  }
+  let older = Buffer.alloc(0);
+  await behind(path, (db) => {
+    older = Buffer.from(db.get(Buffer.from(ratchet))!);
+  });
+  {
+    await using store = await openLmdbStore(path);
+    await store.commit([{ key: ratchet, value: toUtf8('generation 2') }]);
+  }
+  await behind(path, (db) => db.putSync(Buffer.from(ratchet), older));
+  expect(faultOfFile(join(path, 'data.mdb'))).toBeUndefined();
+  await expect(openLmdbStore(path)).rejects.toMatchObject({
+    code: 'storage',
+    message: expect.stringContaining('older'),
+  });
+});
+
+test('S7: a row of the history that is not what was written is named when it is read, and no other is kept from its reader', async () => {
+  const path = join(root, 'history');
+  {
+    await using store = await openLmdbStore(path);
+    await store.commit([1, 2].map((number) => ({ key: keys.line(number), value: toUtf8(`line ${number}`) })));
+  }
+  await behind(path, (db) => {
+    const value = Buffer.from(db.get(Buffer.from(keys.line(1)))!);
+    value[3]! ^= 1;
+    db.putSync(Buffer.from(keys.line(1)), value);
+  });
+  await using store = await openLmdbStore(path);
+  expect(await store.get(keys.line(2))).toEqual(toUtf8('line 2'));
+  await expect(store.get(keys.line(1))).rejects.toMatchObject({
+    code: 'storage',
+    message: 'the store is damaged (a line of the history): mlschat repair recovers what it can',
+  });
+});
