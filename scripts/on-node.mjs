@@ -1,5 +1,5 @@
 /**
- * `node scripts/on-node.mjs 22 24`: the client's stores and acceptance suite under other versions of Node, which npm carries as
+ * `node scripts/on-node.mjs 20 22 24`: the client's engine, stores and acceptance suite under other versions of Node, which npm carries as
  * packages. They are fetched into `~/.cache/mlsd/node` once. Exits 1 when one of them fails.
  */
 import { spawnSync } from 'node:child_process';
@@ -7,7 +7,13 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-const SUITE = ['test/client/acceptance', 'test/client/store', 'test/house/engine-imports.test.ts'];
+const SUITE = [
+  'test/client/acceptance',
+  'test/client/engine',
+  'test/client/store',
+  'test/client/transport',
+  'test/house/engine-imports.test.ts',
+];
 const PACKAGE = `node-${process.platform}-${process.arch}`;
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'mlsd', 'node');
 const ROOT = join(import.meta.dirname, '..');

@@ -14,6 +14,7 @@
  * - `passphrase`: the store is encrypted, and what opens it is missing or wrong.
  * - `storage`: the local store failed or holds something it never wrote.
  * - `worker-failed`: the engine's worker died more often than it may.
+ * - `unsupported`: the browser lacks what a client needs, or the page is in no secure context.
  * - `closed`: the client was closed.
  */
 export type ClientErrorCode =
@@ -31,6 +32,7 @@ export type ClientErrorCode =
   | 'passphrase'
   | 'storage'
   | 'worker-failed'
+  | 'unsupported'
   | 'closed';
 
 /** The one error class of `src/client`: look at `code`; the message is a sentence for people. */

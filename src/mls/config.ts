@@ -70,8 +70,16 @@ export function libraryConfig(config: MlsConfig): ClientConfig {
 
 /** The text of a basic credential; `undefined` for other types and for bytes that are not UTF-8. */
 export function identityOfCredential(credential: Credential): string | undefined {
-  return credential.credentialType === 'basic' ? fromUtf8(credential.identity) : undefined;
+  if (credential.credentialType !== 'basic') return undefined;
+  const known = identities.get(credential);
+  if (known !== undefined) return known;
+  const identity = fromUtf8(credential.identity);
+  if (identity !== undefined) identities.set(credential, identity);
+  return identity;
 }
+
+/** A leaf never changes, and each message of its member asks for its identity. */
+const identities = new WeakMap<Credential, string>();
 
 /**
  * What our clients can do, said in full: the library's own list has random values in it and names suites that nobody

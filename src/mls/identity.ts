@@ -25,6 +25,20 @@ export function formatIdentity(identity: { domain: string; account: string; devi
 
 /** Strict: exactly what {@link formatIdentity} gives, so one identity has one spelling; else `undefined`. */
 export function parseIdentity(text: string): MlsIdentity | undefined {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  const identity = parse(text);
+  if (identity === undefined) return undefined;
+  if (parsed.size >= PARSED_MAX) parsed.clear();
+  parsed.set(text, identity);
+  return identity;
+}
+
+/** Valid identities that were asked for lately: every message asks for its sender's, some of them twice. */
+const parsed = new Map<string, MlsIdentity>();
+const PARSED_MAX = 4_096;
+
+function parse(text: string): MlsIdentity | undefined {
   const [, domain, account, device] = IDENTITY.exec(text) ?? [];
   if (domain === undefined || account === undefined || device === undefined) return undefined;
   if (domain.length > DOMAIN_MAX_LENGTH || !DOMAIN.test(domain)) return undefined;

@@ -18,15 +18,21 @@ import type { Sha256 } from '../wire/ids.ts';
 import { MlsError } from './errors.ts';
 import { createHpke, type KemPrivateKey } from './hpke.ts';
 import { assertPatchedLibrary } from './library.ts';
-import { BASE_SUITE, type DirectCrypto, PUBLIC_KEY_BYTES, SUITE_IDS, type Suite, type SuiteName } from './suite.ts';
+import {
+  BASE_SUITE,
+  type DirectCrypto,
+  PKCS8_ED25519,
+  PUBLIC_KEY_BYTES,
+  SUITE_IDS,
+  type Suite,
+  type SuiteName,
+} from './suite.ts';
 
 const HASH_BYTES = 32;
 const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
 /** Signature keys kept as imported KeyObjects: a group of the largest size, twice. */
 const VERIFY_KEYS_MAX = 4096;
-/** RFC 8410 §7: what stands before the 32 bytes of an Ed25519 seed in PKCS#8. The library keeps seeds like that. */
-const PKCS8_ED25519 = Uint8Array.from([48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32]);
 const AEADS = {
   MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519: { id: 1, keyBytes: 16, cipher: 'aes-128-gcm' },
   MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519: { id: 3, keyBytes: 32, cipher: 'chacha20-poly1305' },
@@ -78,11 +84,12 @@ export function createNodeSuite(name: SuiteName = BASE_SUITE): Suite {
       expand: async (prk, info, length) => hkdfExpand(prk, length, info),
     },
     signature,
+    publicKeyOf: ed25519PublicKey,
     direct: {
       keyBytes: aead.keyBytes,
       nonceBytes: NONCE_BYTES,
       hashBytes: HASH_BYTES,
-      expand: (secret, info, length) => hkdfExpand(secret, length, info),
+      expand: expandOneBlock,
       open: cipher.open,
       verify: signature.verifyNow,
     },
@@ -131,6 +138,17 @@ function hkdfExpand(prk: Uint8Array, length: number, ...info: readonly Uint8Arra
     counter += 1;
     block = hmac(prk, block, ...info, Uint8Array.of(counter));
   }
+}
+
+const FIRST_BLOCK = Uint8Array.of(1);
+
+/** {@link hkdfExpand} for at most one block, which is all that a message takes, and five times. */
+function expandOneBlock(secret: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+  if (length > HASH_BYTES) throw new RangeError('one block has 32 bytes');
+  const block = createHmac('sha256', secret).update(info).update(FIRST_BLOCK).digest();
+  const output = new Uint8Array(length);
+  for (let i = 0; i < length; i += 1) output[i] = block[i]!;
+  return output;
 }
 
 function createAead(cipherName: 'aes-128-gcm' | 'chacha20-poly1305') {

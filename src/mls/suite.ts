@@ -6,6 +6,8 @@ import { MlsError } from './errors.ts';
  * same code runs over node:crypto here and over WebCrypto in a browser.
  */
 export interface Suite extends CiphersuiteImpl {
+  /** The Ed25519 public key of a seed of 32 bytes. */
+  publicKeyOf(seed: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** Absent where the platform only has promises; then messages are opened the library's way. */
   readonly direct?: DirectCrypto;
 }
@@ -36,6 +38,26 @@ export type SuiteName = keyof typeof SUITE_IDS;
 
 /** Length of every public key (HPKE and signature) of the suites above, in bytes. */
 export const PUBLIC_KEY_BYTES = 32;
+
+/** RFC 8410 §7: what stands before the 32 bytes of an Ed25519 seed in PKCS#8. The library keeps seeds like that. */
+export const PKCS8_ED25519: Readonly<Uint8Array> = Uint8Array.of(
+  48,
+  46,
+  2,
+  1,
+  0,
+  48,
+  5,
+  6,
+  3,
+  43,
+  101,
+  112,
+  4,
+  34,
+  4,
+  32,
+);
 
 function isSuiteName(name: string): name is SuiteName {
   return Object.hasOwn(SUITE_IDS, name);

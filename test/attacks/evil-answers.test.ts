@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createHttpApi } from '../../src/client/transport/http-api.ts';
+import { nodeHttp } from '../../src/client/transport/http-request.ts';
 import type { ServerApi } from '../../src/client/transport/server-api.ts';
 import { createKeyAgreement } from '../../src/mls/key-agreement-node.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
@@ -34,6 +35,7 @@ async function against(
     sha256: nodeSha256,
     now: Date.now,
     randomBytes: (length) => new Uint8Array(length).fill(7),
+    platform: nodeHttp,
   });
   try {
     await use(api);

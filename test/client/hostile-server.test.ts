@@ -7,6 +7,7 @@ import { createSerial } from '../../src/client/runner/serial.ts';
 import { rangeOf } from '../../src/client/store/keys.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { createHttpApi } from '../../src/client/transport/http-api.ts';
+import { nodeHttp } from '../../src/client/transport/http-request.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
 import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
@@ -152,6 +153,7 @@ test('over HTTP a request without an answer ends when the client closes', async 
     sha256: nodeSha256,
     now: Date.now,
     randomBytes: (length) => new Uint8Array(length),
+    platform: nodeHttp,
   });
   const asked = api.serverInfo();
   const refused = expect(asked).rejects.toMatchObject({ code: 'unreachable' });

@@ -7,6 +7,9 @@ const ROOT = join(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'src');
 /** What runs wherever the language does; the cipher suite and everything else of the world is handed in. */
 const ENTRIES = ['client/engine', 'mls/session', 'wire'];
+/** A whole client for browsers: their cipher suite, their HTTP, the same engine and runner. */
+const BROWSER_ENTRY = join(SOURCES, 'client/web.ts');
+const isOfAMachine = ({ name }: Import): boolean => isBuiltin(name) || ['lmdb', 'nats', 'koa'].includes(name);
 /** `import type` and `export type` leave nothing behind. */
 const IMPORT = /^\s*(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm;
 
@@ -41,8 +44,14 @@ const entries = ENTRIES.flatMap((folder) =>
 test('nothing of Node, of a database or of the network can be reached from the engine', () => {
   const { foreign, files } = importsReachableFrom(entries);
   expect(files).toBeGreaterThan(entries.length);
-  expect(foreign.filter(({ name }) => isBuiltin(name) || ['lmdb', 'nats', 'koa'].includes(name))).toEqual([]);
+  expect(foreign.filter(isOfAMachine)).toEqual([]);
   expect(foreign.some(({ by, name }) => by.startsWith('src/mls') && name === 'ts-mls')).toBe(true);
+});
+
+test('nor from the package entry for browsers, which reaches the runner as well', () => {
+  const { foreign, files } = importsReachableFrom([BROWSER_ENTRY]);
+  expect(files).toBeGreaterThan(100);
+  expect(foreign.filter(isOfAMachine)).toEqual([]);
 });
 
 test('the walk sees what a file imports, however it says so', () => {

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { getCiphersuiteFromName, getCiphersuiteImpl } from 'ts-mls';
 import { expect, test } from 'vitest';
+import { createKeyAgreement } from '../../src/mls/key-agreement-node.ts';
+import { createKeyAgreement as createWebKeyAgreement } from '../../src/mls/key-agreement-web.ts';
 import { createCommit } from '../../src/mls/session/commit.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
 import { BASE_SUITE, type SuiteName } from '../../src/mls/suite.ts';
 import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
+import { createWebSuite, webSha256 } from '../../src/mls/suite-web.ts';
 import { fromUtf8, toHex, toUtf8 } from '../../src/wire/bytes.ts';
 import { founded, mustJoin, mustReceive, NOW, packageOf, person } from './support/people.ts';
 
@@ -60,7 +63,7 @@ test.each<SuiteName>([BASE_SUITE, 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_E
   'members on our suite and on the library’s are one group (%s)',
   async (name) => {
     const ours = createNodeSuite(name);
-    const theirs = name === BASE_SUITE ? await getCiphersuiteImpl(getCiphersuiteFromName(name)) : createNodeSuite(name);
+    const theirs = name === BASE_SUITE ? await createWebSuite() : createNodeSuite(name);
     const [alice, bob] = [await person(ours, 'alice'), await person(theirs, 'bob')];
     const { state } = await founded(ours, alice);
     const own = await packageOf(theirs, bob);
@@ -85,4 +88,16 @@ test('keys of the wrong length, small-order points and short ciphertexts are ref
   await expect(hpke.decryptAead(key, new Uint8Array(12), undefined, new Uint8Array(15))).rejects.toThrow();
   await expect(signature.sign(new Uint8Array(48), toUtf8('text'))).rejects.toMatchObject({ code: 'invalid-argument' });
   expect(await signature.verify(new Uint8Array(31), toUtf8('text'), new Uint8Array(64))).toBe(false);
+});
+
+test('the suite of browsers hashes, and gives a seed its public key, as the one of Node does', async () => {
+  const [ours, theirs] = [createNodeSuite(), await createWebSuite()];
+  const seed = new Uint8Array(32).fill(7);
+  expect(toHex(await theirs.publicKeyOf(seed))).toBe(toHex(await ours.publicKeyOf(seed)));
+  expect(toHex(webSha256(seed))).toBe(toHex(nodeSha256(seed)));
+  await expect(theirs.publicKeyOf(new Uint8Array(31))).rejects.toThrow();
+  const [here, there] = [createKeyAgreement(), await createWebKeyAgreement()];
+  expect(toHex((await there.agree(here.publicKey))!)).toBe(toHex(here.agree(there.publicKey)!));
+  expect(await there.agree(new Uint8Array(32))).toBeUndefined();
+  expect(await there.agree(new Uint8Array(31))).toBeUndefined();
 });

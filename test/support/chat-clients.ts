@@ -6,6 +6,7 @@ import type { ClientStore } from '../../src/client/store/client-store.ts';
 import { loadGroups } from '../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { createHttpApi } from '../../src/client/transport/http-api.ts';
+import { nodeHttp } from '../../src/client/transport/http-request.ts';
 import type { ServerApi } from '../../src/client/transport/server-api.ts';
 import { createMlsConfig } from '../../src/mls/config.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
@@ -49,6 +50,7 @@ export function overHttp(url: () => string): ConnectableServer {
     sha256: nodeSha256,
     now: Date.now,
     randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
+    platform: nodeHttp,
   };
   return { connect: (device, sign) => createHttpApi({ server: url(), device, sign, ...world }) };
 }

@@ -1,5 +1,5 @@
+import { sha256 } from '@noble/hashes/sha2.js';
 import { zeroConsumed } from '../../mls/session/state.ts';
-import { nodeSha256 } from '../../mls/suite-node.ts';
 import { toUtf8 } from '../../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { cursorFromBlock } from '../../wire/cursor.ts';
@@ -165,5 +165,5 @@ export async function openChatState(options: {
  * never. Known to the local history alone.
  */
 function localCursor(before: Cursor, ordinal: number): Cursor {
-  return cursorFromBlock(nodeSha256(toUtf8(`${before} ${ordinal}`)));
+  return cursorFromBlock(sha256(toUtf8(`${before} ${ordinal}`)));
 }

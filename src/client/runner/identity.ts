@@ -1,7 +1,6 @@
 import { formatIdentity } from '../../mls/identity.ts';
 import { generateSignatureKeys } from '../../mls/session/key-package.ts';
 import type { Suite } from '../../mls/suite.ts';
-import { ed25519PublicKey } from '../../mls/suite-node.ts';
 import { encodeRegistration, statementToSign } from '../../wire/account-statement.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import {
@@ -20,6 +19,7 @@ import { ClientError } from '../client-error.ts';
 import type { Me } from '../engine/types.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { keys } from '../store/keys.ts';
+import { recoveryCodeWrite } from '../store/recovery-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { asClientError } from './failures.ts';
 import { keyPackageWrite, newKeyPackages } from './key-packages.ts';
@@ -82,13 +82,13 @@ export function checkOwner(identity: StoredIdentity | undefined, names: readonly
 
 /**
  * Makes all keys, the statement and the first key packages, and stores them: nothing was sent yet. The recovery key is
- * made here as well and stored nowhere: whoever gets the code has to write it down.
+ * made here as well; its code is stored until it was shown, and whoever gets it has to write it down.
  */
 export async function createIdentity(
   store: ClientStore,
   world: IdentityWorld,
   wanted: { readonly name: string; readonly domain: string; readonly label: string },
-): Promise<{ readonly identity: StoredIdentity; readonly recoveryCode: string }> {
+): Promise<{ readonly identity: StoredIdentity }> {
   const { suite, sha256, now, randomBytes } = world;
   const secret = randomBytes(RECOVERY_SECRET_BYTES);
   const deviceKey = await suite.signature.keygen();
@@ -99,7 +99,7 @@ export async function createIdentity(
     domain: wanted.domain,
     name: wanted.name,
     device: { key: deviceKey.publicKey, label: wanted.label, signatureKeys: [signatureKeys.signPublic] },
-    recoveryKey: ed25519PublicKey(recoverySeed(secret, sha256)),
+    recoveryKey: await suite.publicKeyOf(recoverySeed(secret, sha256)),
     time: now(),
     nonce: randomBytes(16),
   });
@@ -122,9 +122,10 @@ export async function createIdentity(
   });
   const registration = { key: newClientId(now(), randomBytes), keyPackages: packages.map((made) => made.bytes) };
   const identity: StoredIdentity = { ...base, registration };
-  await store.commit([identityWrite(identity), ...packages.map(keyPackageWrite)]);
+  const code = formatRecoveryCode({ secret, account }, sha256);
+  await store.commit([identityWrite(identity), recoveryCodeWrite(code), ...packages.map(keyPackageWrite)]);
   await store.durable();
-  return { identity, recoveryCode: formatRecoveryCode({ secret, account }, sha256) };
+  return { identity };
 }
 
 const REGISTER_ATTEMPTS_MAX = 8;

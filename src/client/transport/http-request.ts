@@ -1,31 +1,16 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { createKeyAgreement } from '../../mls/key-agreement-node.ts';
+import type { HttpClient, HttpPlatform } from './http-client.ts';
 import { TransportError } from './server-api.ts';
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: IncomingMessage['headers'];
-  readonly body: IncomingMessage;
-}
-
-export interface HttpClient {
-  /** Sends one request and resolves with the head of its answer. @throws TransportError `unreachable` */
-  send(request: {
-    readonly method: string;
-    readonly url: URL;
-    readonly headers: Record<string, string>;
-    readonly body?: Uint8Array;
-    /** Time until the head of the answer; and, later, the longest silence inside its body. */
-    readonly timeoutMs: number;
-    readonly signal?: AbortSignal;
-  }): Promise<HttpAnswer>;
-  close(): void;
-}
 
 const SOCKETS_MAX = 16;
 
+/** HTTP and X25519 as Node has them. */
+export const nodeHttp: HttpPlatform = { createHttpClient, createKeyAgreement };
+
 /** Keep-alive connections of its own, so that closing it leaves none behind. */
-export function createHttpClient(): HttpClient {
+function createHttpClient(): HttpClient {
   const plain = new HttpAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   const secure = new HttpsAgent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   return {
@@ -53,26 +38,6 @@ export function createHttpClient(): HttpClient {
       secure.destroy();
     },
   };
-}
-
-/** The whole body. @throws TransportError `malformed` when it is longer than `maxBytes`, `unreachable` when it breaks off. */
-export async function readBody(answer: HttpAnswer, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (length > maxBytes) {
-        answer.body.destroy();
-        throw new TransportError('malformed', `the server's answer has more than ${maxBytes} bytes`);
-      }
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    if (cause instanceof TransportError) throw cause;
-    throw new TransportError('unreachable', "the server's answer broke off", cause);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
 }
 
 function reasonOf(error: Error & { code?: string }, url: URL): string {

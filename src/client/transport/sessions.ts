@@ -1,7 +1,8 @@
-import { createHmac } from 'node:crypto';
-import { createKeyAgreement } from '../../mls/key-agreement-node.ts';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import type { SessionResponse } from '../../wire/schemas/sessions.ts';
 import { deriveSessionKey } from '../../wire/session.ts';
+import type { HttpPlatform } from './http-client.ts';
 import { TransportError } from './server-api.ts';
 
 /** What signs requests without the device key, for a while. */
@@ -33,13 +34,17 @@ interface Running {
 }
 
 /** @param open asks the server for a session with this X25519 key; signed by the device key */
-export function createSessions(open: (key: Uint8Array) => Promise<SessionResponse>, now: () => number): Sessions {
+export function createSessions(
+  open: (key: Uint8Array) => Promise<SessionResponse>,
+  now: () => number,
+  createKeyAgreement: HttpPlatform['createKeyAgreement'],
+): Sessions {
   let running: Running | undefined;
   let opening: Promise<ClientSession> | undefined;
 
   async function renew(): Promise<ClientSession> {
     try {
-      running = await openRunning(open, now);
+      running = await openRunning(open, now, createKeyAgreement);
       return running.session;
     } catch (error) {
       if (running !== undefined && now() < running.endsAt) return running.session;
@@ -61,13 +66,17 @@ export function createSessions(open: (key: Uint8Array) => Promise<SessionRespons
   };
 }
 
-async function openRunning(open: (key: Uint8Array) => Promise<SessionResponse>, now: () => number): Promise<Running> {
-  const own = createKeyAgreement();
+async function openRunning(
+  open: (key: Uint8Array) => Promise<SessionResponse>,
+  now: () => number,
+  createKeyAgreement: HttpPlatform['createKeyAgreement'],
+): Promise<Running> {
+  const own = await createKeyAgreement();
   const { key, ticket, expiresAt } = await open(own.publicKey);
-  const shared = own.agree(key);
+  const shared = await own.agree(key);
   const macKey = shared === undefined ? undefined : deriveSessionKey(shared, own.publicKey, key);
   if (macKey === undefined) throw new TransportError('malformed', "the server's session key is none");
-  const sign = (base: Uint8Array): Uint8Array => new Uint8Array(createHmac('sha256', macKey).update(base).digest());
+  const sign = (base: Uint8Array): Uint8Array => hmac(sha256, macKey, base);
   const left = Math.max(0, expiresAt - now());
   return { session: { ticket, sign }, renewAt: expiresAt - Math.min(RENEW_BEFORE_MS, left / 2), endsAt: expiresAt };
 }

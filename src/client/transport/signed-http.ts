@@ -5,7 +5,7 @@ import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
 import { isProblemCode, ProblemError } from '../../wire/problems.ts';
 import { sessionResponse } from '../../wire/schemas/sessions.ts';
 import { shaped } from './answer-shape.ts';
-import { createHttpClient, type HttpAnswer, readBody } from './http-request.ts';
+import { type HttpAnswer, type HttpPlatform, readBody } from './http-client.ts';
 import { TransportError } from './server-api.ts';
 import { type ClientSession, createSessions } from './sessions.ts';
 
@@ -25,6 +25,7 @@ export interface SignedHttpOptions {
   readonly sha256: Sha256;
   readonly now: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
+  readonly platform: HttpPlatform;
 }
 
 export interface Call {
@@ -51,13 +52,18 @@ export interface SignedHttp {
  * after a restart with another secret, costs one renewal.
  */
 export function createSignedHttp(options: SignedHttpOptions): SignedHttp {
+  const { createHttpClient, createKeyAgreement } = options.platform;
   const http = createHttpClient();
   const base = new URL(options.server);
   const prefix = base.pathname.replace(/\/+$/, '');
-  const sessions = createSessions(async (key) => {
-    const answer = await attempt({ method: 'POST', path: '/v1/sessions', body: { key } }, undefined);
-    return shaped(sessionResponse, await readBody(answer, ANSWER_MAX_BYTES));
-  }, options.now);
+  const sessions = createSessions(
+    async (key) => {
+      const answer = await attempt({ method: 'POST', path: '/v1/sessions', body: { key } }, undefined);
+      return shaped(sessionResponse, await readBody(answer, ANSWER_MAX_BYTES));
+    },
+    options.now,
+    createKeyAgreement,
+  );
 
   async function attempt(call: Call, session: ClientSession | undefined): Promise<HttpAnswer> {
     const url = new URL(`${prefix}${call.path}`, base);
@@ -130,7 +136,7 @@ async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal | 
 
 /** The problem that an answer carries (RFC 9457), or what can be made of an answer without one. */
 async function problemOf(answer: HttpAnswer): Promise<ProblemError | TransportError> {
-  const text = Buffer.from(await readBody(answer, ANSWER_MAX_BYTES)).toString('utf8');
+  const text = new TextDecoder().decode(await readBody(answer, ANSWER_MAX_BYTES));
   const retryAfter = Number(answer.headers['retry-after']);
   const retry = Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {};
   let value: unknown;

@@ -80,7 +80,7 @@ function open(direct: DirectCrypto, state: ClientState, bytes: Uint8Array): Open
   if (data === undefined || signature === undefined || !isZero(content, signature.end)) return undefined;
 
   // RFC 9420 §6.1: what is signed is the message's own beginning, the sender, and what was inside
-  const signed = concatBytes(
+  const signed = [
     bytes.subarray(0, message.epochEnd),
     Uint8Array.of(SENDER_MEMBER),
     uint32(leaf),
@@ -88,15 +88,16 @@ function open(direct: DirectCrypto, state: ClientState, bytes: Uint8Array): Open
     Uint8Array.of(APPLICATION),
     content.subarray(0, data.end),
     encodedContext(groupContext),
-  );
-  const toVerify = concatBytes(TBS_LABEL, opaqueLength(signed.length), signed);
+  ];
+  const signedLength = signed.reduce((sum, part) => sum + part.length, 0);
+  const toVerify = concatBytes(TBS_LABEL, opaqueLength(signedLength), ...signed);
   if (!direct.verify(member.leaf.signaturePublicKey, toVerify, signature.bytes)) return undefined;
 
   const tree = secretTree.slice();
   const advanced = expandWithLabel(direct, secret, 'secret', context, direct.hashBytes);
   tree[leaf * 2] = { ...ratchets, application: { ...ratchets.application, secret: advanced, generation: next + 1 } };
   return {
-    plaintext: data.bytes.slice(),
+    plaintext: data.bytes, // of what was just decrypted, which nobody else has
     authenticatedData: authenticatedData.slice(),
     leaf,
     generation,

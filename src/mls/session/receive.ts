@@ -15,7 +15,7 @@ import { type JudgedAfterwards, judgedAfterwards } from './judged-afterwards.ts'
 import { openApplication } from './open-application.ts';
 import { type OpenedDirectly, openDirectly } from './open-directly.ts';
 import { type CommitReport, inspectIncoming, ownRemovalIn, reportCommit, reportOwnRemoval } from './received-commit.ts';
-import { asConsumed, type Consumed, type GroupState, isActive, memberAt, unwrap, wrap } from './state.ts';
+import { asConsumed, type Consumed, type GroupState, isActive, memberAt, readWhole, unwrap, wrap } from './state.ts';
 
 /**
  * Why a message was not taken; the state stays as it was.
@@ -96,7 +96,7 @@ export type Received = ReceivedMessage | ReceivedCommit | ReceivedProposal | Rej
  */
 export async function receive(suite: Suite, state: GroupState, bytes: Uint8Array): Promise<Received> {
   if (!isActive(state)) return rejected('not-active');
-  const before = unwrap(state);
+  const before = readWhole(unwrap(state));
   const opened = openDirectly(suite, before, bytes);
   if (opened !== undefined) return messageOf(before, opened);
   const decoded = decodeMessage(bytes);

@@ -11,7 +11,7 @@ import { fromBase64, toBase64 } from '../../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import { libraryConfig, type MlsConfig } from '../config.ts';
 import { MlsError } from '../errors.ts';
-import { EMPTY_RATCHETS, type GroupState, unwrap } from './state.ts';
+import { asLazy, EMPTY_RATCHETS, type GroupState, readWhole, unwrap } from './state.ts';
 
 /** The message ratchets of one member in one epoch: 76 bytes, and 38 for each skipped message. */
 export interface RatchetRow {
@@ -77,8 +77,7 @@ export function changedRows(before: GroupState | undefined, after: GroupState): 
 export function decodeState(encoded: EncodedState, config: MlsConfig): GroupState {
   const { epochRecord, ratchets } = encoded;
   const state = decodeStateLazily({ epochRecord, ratchets: () => ratchets }, config);
-  const { secretTree: _secrets, historicalReceiverData: _past } = unwrap(state);
-  return state;
+  return readWhole(unwrap(state)) as unknown as GroupState;
 }
 
 /**
@@ -124,7 +123,7 @@ export function decodeStateLazily(
       },
       clientConfig: libraryConfig(config),
     };
-    return state as unknown as GroupState;
+    return asLazy(state) as unknown as GroupState;
   });
 }
 

@@ -1,4 +1,4 @@
-import { type ClientState, zeroOutUint8Array } from 'ts-mls';
+import type { ClientState } from 'ts-mls';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import type { SecretTree, SecretTreeNode } from 'ts-mls/secretTree.js';
 import { fromBase64 } from '../../wire/bytes.ts';
@@ -98,7 +98,7 @@ export function isActive(state: GroupState): boolean {
  * accepted it: an old state whose secrets are gone can no longer process the commit that won instead.
  */
 export function zeroConsumed(used: Consumed): void {
-  for (const secret of used as unknown as readonly Uint8Array[]) zeroOutUint8Array(secret);
+  for (const secret of used as unknown as readonly Uint8Array[]) secret.fill(0);
 }
 
 // ─── for the operations in this folder ───
@@ -111,6 +111,35 @@ export function unwrap(state: GroupState): ClientState {
 
 export function wrap(state: ClientState): GroupState {
   return withoutParentRatchets(state) as unknown as GroupState;
+}
+
+const lazyStates = new WeakSet<ClientState>();
+
+/** Marks a state that makes its members and message keys when they are asked for. */
+export function asLazy(state: ClientState): ClientState {
+  lazyStates.add(state);
+  return state;
+}
+
+/**
+ * The state with all its parts in place. To the engine each lazy one is an object of another kind: what works on a state is compiled
+ * anew when it meets one.
+ */
+export function readWhole(state: ClientState): ClientState {
+  if (!lazyStates.has(state)) return state;
+  return {
+    groupContext: state.groupContext,
+    ratchetTree: state.ratchetTree,
+    keySchedule: state.keySchedule,
+    privatePath: state.privatePath,
+    signaturePrivateKey: state.signaturePrivateKey,
+    unappliedProposals: state.unappliedProposals,
+    confirmationTag: state.confirmationTag,
+    groupActiveState: state.groupActiveState,
+    secretTree: state.secretTree,
+    historicalReceiverData: state.historicalReceiverData,
+    clientConfig: state.clientConfig,
+  };
 }
 
 export function asConsumed(secrets: readonly Uint8Array[]): Consumed {

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as entry from '../../../src/client/index.ts';
+import * as browserEntry from '../../../src/client/web.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -52,7 +53,13 @@ test('the package entry is what package.json and the page name', () => {
     exports: Record<string, unknown>;
     files: string[];
   };
-  expect(exports['./client']).toEqual({ types: './dist/client/index.d.ts', default: './dist/client/index.js' });
+  expect(exports['./client']).toEqual({
+    browser: { types: './dist/client/web.d.ts', default: './dist/client/web.js' },
+    types: './dist/client/index.d.ts',
+    default: './dist/client/index.js',
+  });
   expect(files).toContain('dist');
   for (const name of Object.keys(entry)) expect(PAGE, name).toContain(name);
+  // what runs in both is imported alike
+  expect(Object.keys(entry)).toEqual(expect.arrayContaining(Object.keys(browserEntry)));
 });

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { applyEntry, compareHead } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
@@ -41,7 +40,7 @@ async function player(name: string): Promise<EngineEnv> {
     directory,
     me: { account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }), keys },
     now: () => NOW,
-    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   };
 }
 
@@ -135,7 +134,7 @@ beforeAll(async () => {
   // alice made the group and added bob: both are at epoch 1
   const [a, b] = [await player('alice'), await player('bob')];
   introduce(a, b);
-  const bytes = new Uint8Array(randomBytes(32));
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
   const roles = { admins: [a.me.account], invite: 'admins', join: 'invite' } as const;
   const made = await createGroup(suite, a.config, {
     groupId: bytes,

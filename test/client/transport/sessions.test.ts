@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHttpApi } from '../../../src/client/transport/http-api.ts';
+import { readBody } from '../../../src/client/transport/http-client.ts';
+import { nodeHttp } from '../../../src/client/transport/http-request.ts';
 import { createSessions } from '../../../src/client/transport/sessions.ts';
 import { createSignedHttp, type SignedHttp } from '../../../src/client/transport/signed-http.ts';
 import { createKeyAgreement } from '../../../src/mls/key-agreement-node.ts';
@@ -26,6 +28,7 @@ const optionsFor = (server: string, key: DeviceKey, signed: () => void = () => u
   sha256: nodeSha256,
   now: Date.now,
   randomBytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)),
+  platform: nodeHttp,
 });
 
 describe('the sessions of a client', () => {
@@ -43,7 +46,7 @@ describe('the sessions of a client', () => {
   });
 
   it('are opened at the first need, once for all who need one at a time', async () => {
-    const sessions = createSessions(open, () => now);
+    const sessions = createSessions(open, () => now, createKeyAgreement);
     expect(opened).toEqual([]);
     const all = await Promise.all([sessions.current(), sessions.current(), sessions.current()]);
     expect(new Set(all).size).toBe(1);
@@ -51,7 +54,7 @@ describe('the sessions of a client', () => {
   });
 
   it('are renewed before they end, and the old one does while a new one cannot be had', async () => {
-    const sessions = createSessions(open, () => now);
+    const sessions = createSessions(open, () => now, createKeyAgreement);
     const first = await sessions.current();
     now += 779_000;
     expect(await sessions.current()).toBe(first);
@@ -65,7 +68,7 @@ describe('the sessions of a client', () => {
   });
 
   it('that the server gave up are asked for anew, and nobody drops the one after', async () => {
-    const sessions = createSessions(open, () => now);
+    const sessions = createSessions(open, () => now, createKeyAgreement);
     const first = await sessions.current();
     sessions.drop(first);
     const second = await sessions.current();
@@ -78,6 +81,7 @@ describe('the sessions of a client', () => {
     const sessions = createSessions(
       async () => ({ key: new Uint8Array(32), ticket: 'ticket-0123456789', expiresAt: now + 900_000 }),
       () => now,
+      createKeyAgreement,
     );
     await expect(sessions.current()).rejects.toMatchObject({ name: 'TransportError', code: 'malformed' });
   });
@@ -94,9 +98,9 @@ describe('requests of a client', () => {
     await server[Symbol.asyncDispose]();
   });
   const ask = async () => {
-    const { body, status } = await http!.send({ method: 'GET', path: '/v1/groups' });
-    body.resume();
-    return status;
+    const answer = await http!.send({ method: 'GET', path: '/v1/groups' });
+    await readBody(answer, 1_000_000);
+    return answer.status;
   };
 
   it('use the device key for the session alone, and a server that restarts with another secret costs one renewal', async () => {
@@ -149,9 +153,9 @@ describe('a client whose sessions the server never keeps', () => {
     await until(() => fickle.listening);
     const { port } = fickle.address() as AddressInfo;
     const http = createSignedHttp(optionsFor(`http://127.0.0.1:${port}`, createDeviceKey()));
-    const { status, body } = await http.send({ method: 'GET', path: '/x' });
-    body.resume();
-    expect(status).toBe(200);
+    const answer = await http.send({ method: 'GET', path: '/x' });
+    await readBody(answer, 1_000_000);
+    expect(answer.status).toBe(200);
     expect(algorithms).toEqual([
       'ed25519 /v1/sessions',
       'hmac-sha256 /x',

@@ -1,0 +1,81 @@
+import { createKeyAgreement } from '../../mls/key-agreement-web.ts';
+import type { HttpAnswer, HttpClient, HttpPlatform } from './http-client.ts';
+import { TransportError } from './server-api.ts';
+
+/** `fetch` and WebCrypto: for browsers. */
+export const webHttp: HttpPlatform = { createHttpClient: createFetchClient, createKeyAgreement };
+
+/** Over `fetch`; closing it ends what is under way. */
+function createFetchClient(): HttpClient {
+  const closed = new AbortController();
+  return {
+    async send({ method, url, headers, body, timeoutMs, signal }) {
+      const silence = createSilence(timeoutMs);
+      const signals = [closed.signal, silence.signal, ...(signal === undefined ? [] : [signal])];
+      try {
+        const answer = await fetch(url, {
+          method,
+          headers,
+          signal: AbortSignal.any(signals),
+          // what is signed is for one server: no cookies, and no other place
+          credentials: 'omit',
+          redirect: 'error',
+          ...(body === undefined ? {} : { body: body.slice() }),
+        });
+        silence.heard();
+        return { status: answer.status, headers: Object.fromEntries(answer.headers), body: bodyOf(answer, silence) };
+      } catch (cause) {
+        silence.end();
+        const reason = silence.signal.aborted ? `no answer for ${timeoutMs} ms` : `${url.host} cannot be reached`;
+        throw new TransportError('unreachable', reason, cause);
+      }
+    },
+    close: () => closed.abort(),
+  };
+}
+
+interface Silence {
+  /** Fires when nothing was heard for so long. */
+  readonly signal: AbortSignal;
+  heard(): void;
+  end(): void;
+}
+
+function createSilence(ms: number): Silence {
+  const controller = new AbortController();
+  const tooLong = (): void => controller.abort(new Error(`no answer for ${ms} ms`));
+  let timer = setTimeout(tooLong, ms);
+  return {
+    signal: controller.signal,
+    heard: () => {
+      clearTimeout(timer);
+      timer = setTimeout(tooLong, ms);
+    },
+    end: () => clearTimeout(timer),
+  };
+}
+
+function bodyOf(answer: Response, silence: Silence): HttpAnswer['body'] {
+  const reader = answer.body?.getReader();
+  const destroy = (): void => {
+    silence.end();
+    // of a body that broke off there is nothing to cancel, and its reader has been told why
+    reader?.cancel().catch(() => undefined);
+  };
+  if (reader === undefined) silence.end();
+  return {
+    destroy,
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (;;) {
+          const next = await reader?.read();
+          if (next === undefined || next.done) return;
+          silence.heard();
+          yield next.value;
+        }
+      } finally {
+        destroy();
+      }
+    },
+  };
+}
