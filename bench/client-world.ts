@@ -84,8 +84,13 @@ export interface Log {
 }
 
 /** Messages of the founder, in order. */
-export async function messagesOf(group: BenchGroup, founder: Member, count: number): Promise<Log> {
-  const log = logOf(group.bytes);
+export async function messagesOf(
+  group: BenchGroup,
+  founder: Member,
+  count: number,
+  pageEntries = PAGE_ENTRIES,
+): Promise<Log> {
+  const log = logOf(group.bytes, pageEntries);
   for (let i = 0; i < count; i += 1) {
     const id = newId();
     const made = await encrypt(suite, group.founder, encodeContent({ text: TEXT }, someBytes(16)), encodeBinding(id));
@@ -116,7 +121,7 @@ export async function rotationsOf(group: BenchGroup, committers: readonly Member
   return log.done();
 }
 
-function logOf(group: Uint8Array) {
+function logOf(group: Uint8Array, pageEntries = PAGE_ENTRIES) {
   const messages: Uint8Array[] = [];
   const pages: Page[] = [];
   let entries: Uint8Array[] = [];
@@ -135,7 +140,7 @@ function logOf(group: Uint8Array) {
       const bytes = encodeEntry({ kind, group, position, id, sender, time: NOW, epoch, payload });
       hash = nextHead(hash, bytes, nodeSha256);
       entries.push(bytes);
-      if (entries.length === PAGE_ENTRIES) endPage();
+      if (entries.length === pageEntries) endPage();
     },
     done: (): Log => {
       if (entries.length > 0) endPage();

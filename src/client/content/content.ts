@@ -146,6 +146,7 @@ function joined(texts: readonly string[]): string | undefined {
 
 /** Plain text, and Markdown, which people read as it is written. */
 function isText(contentType: string): boolean {
+  if (contentType === PLAIN_TEXT) return true;
   const [type = '', ...parameters] = contentType.toLowerCase().split(';');
   if (type.trim() !== 'text/plain' && type.trim() !== 'text/markdown') return false;
   const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='));

@@ -1,6 +1,7 @@
 import { FORWARD_STEPS } from '../../mls/config.ts';
 import { epochOf } from '../../mls/session/state.ts';
 import type { Gap } from '../../wire/page.ts';
+import { failEverything } from './intentions.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
 import {
@@ -29,11 +30,12 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
   const count = to - Math.max(group.position, from - 1);
   const missed: Missed = { count, to, ...(next === undefined ? {} : { before: next.time }) };
   const epoch = group.mls === undefined ? 0 : epochOf(group.mls);
-  const waits = group.outbox.some(({ accepted }) => accepted) || group.pending !== undefined;
-  if (next?.epoch === epoch && count <= FORWARD_STEPS && !waits) {
+  if (next?.epoch === epoch && count <= FORWARD_STEPS) {
     const text = `${gone(group, missed, env.now())}.`;
     const line: LineDraft = { kind: 'warning', text, time: next.time };
-    return step(withFirstHead(group, to, next.head), { lines: [line] });
+    // own texts that the server took may be among what is gone: asked again, it says where they stand
+    const outbox = group.outbox.map((item) => (item.accepted ? { ...item, accepted: false } : item));
+    return step(withFirstHead({ ...group, outbox }, to, next.head), { lines: [line] });
   }
   const recovery: Recovery = {
     ...{ epoch: epoch - 1, position: to, commit: NO_COMMIT, code: 'cursor-expired', committer: '' },
@@ -43,8 +45,11 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
   const parked = park(group, reason, env.now());
   // who has nothing to go on with behind the gap was taken out in it: there is nothing to join again
   const text = `${gone(group, missed, env.now())}, and this device was taken out of the group in the meantime.`;
-  const lines: readonly LineDraft[] = next === undefined ? [{ kind: 'warning', text, time: env.now() }] : [];
-  return { ...parked, group: { ...parked.group, recovery }, lines };
+  const stopped = { ...parked, group: { ...parked.group, recovery }, lines: [] };
+  if (next !== undefined) return stopped;
+  const ended = failEverything(stopped.group, 'this device was taken out of the group', env.now());
+  const told: LineDraft = { kind: 'warning', text, time: env.now() };
+  return { ...ended, lines: [told, ...ended.lines], signals: [...stopped.signals, ...ended.signals] };
 }
 
 /** What was missed, once the group is joined again at an entry. */

@@ -46,6 +46,7 @@ export function countGeneration(
   const key = `${epoch}/${leaf}`;
   const expected = generations.get(key) ?? 0;
   if (generation < expected) return { missed: 0, generations };
-  const named = new Set(voided.filter((given) => given >= expected && given < generation)).size;
+  const given = voided.length === 0 ? voided : voided.filter((each) => each >= expected && each < generation);
+  const named = given.length === 0 ? 0 : new Set(given).size;
   return { missed: generation - expected - named, generations: new Map(generations).set(key, generation + 1) };
 }

@@ -95,6 +95,7 @@ export function takeReceipt(env: EngineEnv, group: Group, checked: CheckedReceip
 /** Compares the receipts whose entries are here with what was served there. */
 export function settleReceipts(taken: Step, entry: GroupEntry | undefined, time: number): Step {
   const waiting = taken.group.evidence?.promised ?? [];
+  if (waiting.length === 0) return taken;
   const excess = Math.max(0, waiting.length - PROMISES_MAX);
   const due = waiting.filter(({ position }, index) => position <= taken.group.position || index < excess);
   if (due.length === 0) return taken;

@@ -2,6 +2,7 @@ import type { Suite } from '../../mls/suite.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import type { AccountId, GroupId, Sha256 } from '../../wire/ids.ts';
 import type { Account } from '../../wire/schemas/accounts.ts';
+import { ClientError } from '../client-error.ts';
 import { alarmText, checkAccount } from '../engine/account-check.ts';
 import { chainCryptoOf } from '../engine/account-entry.ts';
 import type { Directory, KnownAccount } from '../engine/directory.ts';
@@ -69,7 +70,9 @@ export function createAccountBook(options: {
         await store.commit([accountWrite(check.account)]);
         return check.account;
       }
-      if (check.behind === true && attempt < BEHIND_ATTEMPTS && !signal.aborted) {
+      // there was no time to ask again: nothing is known against the server
+      if (check.behind === true && signal.aborted) throw new ClientError('closed', 'the client is closed');
+      if (check.behind === true && attempt < BEHIND_ATTEMPTS) {
         await pause(BEHIND_PAUSE_MS, signal);
         shown = (await api.account(served.id)) ?? shown;
         continue;

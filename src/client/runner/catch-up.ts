@@ -3,7 +3,7 @@ import type { Cursor } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { ChatState } from './chat-state.ts';
-import { Aborted } from './retry.ts';
+import { Aborted, backoffMs, pause } from './retry.ts';
 import type { SyncLoop } from './sync-loop.ts';
 
 const LOOK_AHEAD_ENTRIES = 1000;
@@ -15,10 +15,15 @@ const LOOK_AHEAD_ENTRIES = 1000;
  * @throws Aborted when the signal fires; ProblemError and TransportError when the server cannot be asked
  */
 export async function waitUntilCaughtUp(
-  world: { readonly api: ServerApi; readonly state: ChatState; readonly sync: SyncLoop },
+  world: {
+    readonly api: Pick<ServerApi, 'syncPage'>;
+    readonly state: Pick<ChatState, 'cursor'>;
+    readonly sync: Pick<SyncLoop, 'whenUpToDate' | 'onPassed'>;
+    readonly random: () => number;
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const { api, state, sync } = world;
+  const { api, state, sync, random } = world;
   await sync.whenUpToDate(signal);
   const passed = new Set<Cursor>();
   let wake = (): void => {};
@@ -30,7 +35,7 @@ export async function waitUntilCaughtUp(
   signal.addEventListener('abort', aborted, { once: true });
   try {
     let from = state.cursor;
-    for (let complete = false; !complete; ) {
+    for (let complete = false, empty = 0; !complete; ) {
       if (signal.aborted) throw new Aborted();
       const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES).catch((error: unknown) => {
         if (!(error instanceof ProblemError) || error.code !== 'cursor-invalid') throw error;
@@ -39,7 +44,13 @@ export async function waitUntilCaughtUp(
       });
       complete = page.upToDate;
       from = page.cursor;
-      if (page.entries.length === 0) continue;
+      if (page.entries.length === 0) {
+        // more is to come, and nothing was shown: whoever says that again and again is not asked without a pause
+        if (!complete) await pause(backoffMs(empty, random), signal);
+        empty += 1;
+        continue;
+      }
+      empty = 0;
       const last = cursorFromBlock(page.cursors, page.entries.length - 1);
       while (!passed.has(last) && state.cursor !== last) {
         if (signal.aborted) throw new Aborted();

@@ -2,7 +2,7 @@ import type { GroupId } from '../../wire/ids.ts';
 import type { ChatEvent } from '../chat-client.ts';
 import type { IntentionOutcome, Signal } from '../engine/types.ts';
 import type { Notice } from './chat-state.ts';
-import { reasonOf } from './failures.ts';
+import { isRevoked, reasonOf } from './failures.ts';
 import { statusOf } from './group-views.ts';
 import type { LeaveSignal } from './leave-command.ts';
 import { Aborted } from './retry.ts';
@@ -50,6 +50,8 @@ export function createClientHub(serial: Serial): ClientHub {
     leaves.close();
   };
   const fail = (error: unknown): void => {
+    // a device that was revoked keeps what is stored here readable; whoever follows the log says what happened
+    if (isRevoked(error)) return;
     serial.fail(error instanceof Error ? error : new Error(String(error)));
     emit({ type: 'connection', connection: { state: 'offline', reason: `stopped: ${reasonOf(error)}` } });
     stop();

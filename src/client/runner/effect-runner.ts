@@ -2,6 +2,7 @@ import type { GroupId, Sha256 } from '../../wire/ids.ts';
 import { type Effect, effectsOf } from '../engine/effects.ts';
 import type { Group } from '../engine/types.ts';
 import { Aborted } from './retry.ts';
+import { withAny } from './with-any.ts';
 
 /** Performs one effect. Resolves when its result is in the store; never leaves the group as it was without waiting. */
 export type PerformEffect = (group: GroupId, effect: Effect, signal: AbortSignal) => Promise<void>;
@@ -35,10 +36,10 @@ export function createEffectRunner(options: {
   const start = (id: GroupId, effect: Effect): void => {
     const slot = slotOf(id, effect);
     const controller = new AbortController();
-    const both = AbortSignal.any([signal, controller.signal]);
-    const done = perform(id, effect, both)
+    const stopping = [signal, controller.signal];
+    const done = withAny(stopping, (either) => perform(id, effect, either))
       .catch((error: unknown) => {
-        if (!(error instanceof Aborted) && !both.aborted) onFailure(error);
+        if (!(error instanceof Aborted) && !stopping.some(({ aborted }) => aborted)) onFailure(error);
       })
       .finally(() => {
         running.delete(slot);

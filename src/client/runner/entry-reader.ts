@@ -19,7 +19,7 @@ import { applyEntry, compareHead } from '../engine/apply-entry.ts';
 import { passGap } from '../engine/gap.ts';
 import { park } from '../engine/placing.ts';
 import type { EngineEnv, Needs, Step } from '../engine/types.ts';
-import { applyWelcome, emptyGroup } from '../engine/welcome.ts';
+import { applyWelcome, emptyGroup, isUsedUp } from '../engine/welcome.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { keys } from '../store/keys.ts';
 import { TransportError } from '../transport/server-api.ts';
@@ -125,7 +125,7 @@ export function createEntryReader(options: {
     const { group: bytes, welcome, epoch, position } = entry.payload;
     const id = groupIdOf(bytes);
     const known = batch.group(id);
-    if (known !== undefined && known.position >= position) return undefined; // used before
+    if (known !== undefined && isUsedUp(known, position)) return undefined;
     const stopped = (reason: string): Step =>
       park({ ...(known ?? emptyGroup(bytes, entry.payload.name ?? id.slice(0, 8))), position }, reason, entry.time);
     if (poisoned.some((entryOf) => entryOf.group === id && entryOf.position === position)) {

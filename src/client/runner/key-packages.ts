@@ -82,7 +82,8 @@ export async function refillKeyPackages(options: {
   const { store, api, world, me, serial } = options;
   const stock = await api.stock();
   const missing = Math.max(0, KEY_PACKAGE_STOCK - stock.available);
-  const lastResort = options.replaceLastResort || !stock.lastResort;
+  // one that is not here, since a damaged store was repaired say, opens no invitation
+  const lastResort = options.replaceLastResort || !stock.lastResort || !(await hasLastResort(store));
   if (missing === 0 && !lastResort) return;
   const left = await unpublishedPackages(store, world.now());
   const oneTime = left.filter((made) => !made.lastResort).slice(0, missing);
@@ -97,6 +98,11 @@ export async function refillKeyPackages(options: {
     packages.map(({ bytes }) => bytes),
   );
   await serial.run(() => markPublished(store, packages));
+}
+
+async function hasLastResort(store: ClientStore): Promise<boolean> {
+  const rows = await store.range(rangeOf('keyPackage'));
+  return rows.some(([, value]) => (decodeCbor(value) as StoredKeyPackage).lastResort);
 }
 
 async function unpublishedPackages(store: ClientStore, now: number): Promise<readonly StoredKeyPackage[]> {

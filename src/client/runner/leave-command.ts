@@ -29,7 +29,10 @@ export async function leaveGroup(
   const no = notAMember(group);
   if (no !== undefined) return { kind: 'refused', reason: no };
   if (accountsOf(group).size === 1) {
-    return { kind: 'refused', reason: 'you are the only member; nobody could carry out the removal' };
+    return {
+      kind: 'refused',
+      reason: 'you are its only member, and nobody is left who could let you out; /mute keeps it quiet',
+    };
   }
   if (group.mls !== undefined && isLastAdministrator(group.mls, env.me.account)) {
     return { kind: 'refused', reason: LAST_ADMINISTRATOR };

@@ -13,6 +13,7 @@ import type { ClientStore } from '../store/client-store.ts';
 import { loadGroups } from '../store/group-rows.ts';
 import { readHistory, readRecent } from '../store/history-rows.ts';
 import { withQuotes } from '../store/message-rows.ts';
+import { loadRecoveryCode, recoveryCodeRemoval } from '../store/recovery-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { createAccountCommands } from './account-commands.ts';
 import { type AccountAlarm, accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
@@ -33,6 +34,7 @@ import { createMembershipCommands } from './membership-commands.ts';
 import { openGroupByName } from './open-group.ts';
 import { type JoinedGroup, joinOwnGroups } from './own-groups.ts';
 import { createPerformEffect } from './perform-effect.ts';
+import { createPortableHistory } from './portable-history.ts';
 import { createReceiptBook } from './receipt-book.ts';
 import { loadReceiptsSetting } from './receipts-command.ts';
 import { Aborted, pause, untilAnswered } from './retry.ts';
@@ -41,6 +43,7 @@ import { createSendCommand, groupIn, unsentLines } from './send-command.ts';
 import { createSerial } from './serial.ts';
 import { createSyncLoop } from './sync-loop.ts';
 import { openVerification } from './verification.ts';
+import { withAny } from './with-any.ts';
 
 export interface LocalClientOptions {
   readonly store: ClientStore;
@@ -55,8 +58,6 @@ export interface LocalClientOptions {
   readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Of an account that was registered just now: handed out once, kept nowhere. */
-  readonly recoveryCode?: string;
   /** `false`: the caller does it, and looks at what comes of it. */
   readonly joinsAtStart?: boolean;
   readonly progress?: ReadingProgress;
@@ -161,7 +162,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     onProgress: (progress) => hub.emit({ type: 'progress', ...progress }),
     onStock: (news) => hub.run(refill(news.lastResortUsed)),
   });
-  const catchUp = (until: AbortSignal): Promise<void> => waitUntilCaughtUp({ api, state, sync }, until);
+  const catchUp = (until: AbortSignal): Promise<void> => waitUntilCaughtUp({ api, state, sync, random }, until);
   const caughtUpOnce = (until: AbortSignal): Promise<void> =>
     untilAnswered(() => catchUp(until), { signal: until, random, wake: (ms) => pause(ms, until) });
   const receipts = createReceiptBook({ store, api, suite, domain: me.domain });
@@ -196,7 +197,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     sync.nudge();
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
-      await caughtUpOnce(AbortSignal.any([signal, timeout]));
+      await withAny([signal, timeout], caughtUpOnce);
     } catch (error) {
       checkOpen();
       if (!(error instanceof Aborted)) throw asClientError(error, 'catching up');
@@ -210,7 +211,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   const commands = createMembershipCommands({ env, api, state, serial, accounts, outcomes: hub.outcomes });
 
   const ownAccount = createAccountCommands({ ...options, accounts, directory });
-  let recoveryCode = options.recoveryCode;
+  let recoveryCode = await loadRecoveryCode(store);
   const joinGroups = (): Promise<readonly JoinedGroup[]> =>
     joinOwnGroups({ env, api, state, serial, outcomes: hub.outcomes });
   const hasOtherDevices = (): boolean =>
@@ -286,6 +287,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     markVerified: verification.markVerified,
     ...createFileCommands({ env, api, store, state, serial }),
     ...createLocalCommands({ store, state, serial }),
+    ...createPortableHistory({ store, state, serial, directory, identity, suite, sha256 }),
     setReceipts: (on) => receiptsSetting.set(on, { state, serial }),
     rotate: async (id) => commands.rotate(id),
     rejoin: async (id) => commands.rejoin(id),
@@ -296,6 +298,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
       recoveryCode = undefined;
       return code;
     },
+    recoveryCodeShown: () => serial.run(() => store.commit([recoveryCodeRemoval()])),
     joinOwnGroups: joinGroups,
     markRead: (id) =>
       serial.run(async () => {
@@ -324,7 +327,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
         };
         const stopLooking = hub.onCommitted(look);
         sync.nudge();
-        await pause(timeoutMs, AbortSignal.any([signal, empty.signal]));
+        await withAny([signal, empty.signal], (either) => pause(timeoutMs, either));
         stopLooking();
       }
       return unsent();

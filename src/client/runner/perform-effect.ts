@@ -1,6 +1,6 @@
 import { type GroupId, newClientId, type Position } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
-import type { Accepted, MessagesResponse } from '../../wire/schemas/groups.ts';
+import type { Accepted } from '../../wire/schemas/groups.ts';
 import { type CommitAnswer, commitAnswered, prepareCommit, prepareRejoin } from '../engine/commits.ts';
 import type { Effect } from '../engine/effects.ts';
 import { addIntention, refuseIntention } from '../engine/intentions.ts';
@@ -20,6 +20,7 @@ import { reasonOf } from './failures.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { Aborted, backoffMs, pause, untilAnswered } from './retry.ts';
 import type { Serial } from './serial.ts';
+import { commitAnswerOf, lastPlaced, messageResultOf, refusedMessages } from './server-answers.ts';
 import type { SyncLoop } from './sync-loop.ts';
 
 /** Jitter before a commit that lost its epoch is made anew: up to this much for each loss, up to a bound. */
@@ -150,11 +151,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       }
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
-      const kind =
-        error.code === 'epoch-conflict' || error.code === 'idempotency-conflict'
-          ? MESSAGE_PROBLEMS[error.code]
-          : { kind: 'refused' as const, reason: reasonOf(error) };
-      results = effect.messages.map((message) => ({ id: message.id, ...kind }));
+      results = refusedMessages(effect.messages, error);
     }
     await update(id, (group) => messagesAnswered(env, group, results), receipt);
   };
@@ -293,41 +290,6 @@ function commitDelay(attempts: number, refusals: number, random: () => number): 
   const afterLoss = Math.min(COMMIT_JITTER_MAX_MS, COMMIT_JITTER_MS * attempts) * random();
   return afterLoss + (refusals === 0 ? 0 : backoffMs(refusals, random));
 }
-
-function commitAnswerOf(error: ProblemError): CommitAnswer {
-  switch (error.code) {
-    case 'epoch-conflict':
-      return { kind: 'conflict', epoch: error.members.currentEpoch ?? 0 };
-    case 'invalid-commit':
-      return { kind: 'invalid', reason: reasonOf(error) };
-    default:
-      return { kind: 'refused', reason: reasonOf(error) };
-  }
-}
-
-function messageResultOf(result: MessagesResponse['results'][number]): MessageResult {
-  const { id, problem, position } = result;
-  if (problem !== undefined) return { id, ...MESSAGE_PROBLEMS[problem] };
-  return { id, kind: 'accepted', ...(position === undefined ? {} : { position }) };
-}
-
-/** The message that the answer's receipt is about: the last that was placed. */
-function lastPlaced(
-  results: MessagesResponse['results'],
-): { readonly id: string; readonly position: number } | undefined {
-  let last: { readonly id: string; readonly position: number } | undefined;
-  for (const { id, position } of results) {
-    if (position !== undefined && position > (last?.position ?? 0)) last = { id, position };
-  }
-  return last;
-}
-
-const MESSAGE_PROBLEMS = {
-  'epoch-conflict': { kind: 'stale' },
-  forbidden: { kind: 'refused', reason: 'you may not write there' },
-  /** Of a text that was encrypted twice the other ciphertext was first: it is in the log, and its entry comes. */
-  'idempotency-conflict': { kind: 'accepted' },
-} as const;
 
 function waitForAbort(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -12,6 +12,7 @@ import type { EntryReader } from './entry-reader.ts';
 import { isPassing, isRevoked, reasonOf } from './failures.ts';
 import { backoffMs, pause } from './retry.ts';
 import type { Serial } from './serial.ts';
+import { withAny } from './with-any.ts';
 
 /** Entries between two `progress` events. */
 const PROGRESS_ENTRIES = 100;
@@ -201,7 +202,7 @@ export function createSyncLoop(options: {
         failures += 1;
         setConnection({ state: 'offline', reason, retryInMs });
         nudged = new AbortController();
-        await pause(retryInMs, AbortSignal.any([signal, nudged.signal]));
+        await withAny([signal, nudged.signal], (either) => pause(retryInMs, either));
       }
     },
   };

@@ -1,5 +1,6 @@
 import { ClientError } from '../client-error.ts';
 import { pause } from './retry.ts';
+import { withAny } from './with-any.ts';
 
 /** People who wait for something to be said about a key, once. */
 export interface Waiters<Value> {
@@ -22,7 +23,7 @@ export function createWaiters<Value>(what: string): Waiters<Value> {
       };
       const takers = waiting.get(key) ?? new Set();
       waiting.set(key, takers.add(take));
-      await pause(ms, AbortSignal.any([answered.signal, closed.signal]));
+      await withAny([answered.signal, closed.signal], (either) => pause(ms, either));
       takers.delete(take);
       if (takers.size === 0 && waiting.get(key) === takers) waiting.delete(key);
       if (value !== undefined) return value.value;
