@@ -7,6 +7,7 @@ import { parseChatArguments } from './mlschat-args.ts';
 import { runMlschatAtRest } from './mlschat-at-rest.ts';
 import { runMlschatAudit } from './mlschat-audit.ts';
 import { runMlschatDevice } from './mlschat-device.ts';
+import { runMlschatRepair } from './mlschat-repair.ts';
 import { type ChatProcess, runMlschat } from './mlschat-run.ts';
 import { storeOptions } from './mlschat-secret.ts';
 
@@ -44,6 +45,7 @@ async function main(): Promise<number> {
   if (parsed.kind === 'encrypt' || parsed.kind === 'passwd') {
     return runMlschatAtRest(parsed, io, () => import('../client/open-at-rest.ts'));
   }
+  if (parsed.kind === 'repair') return runMlschatRepair(parsed, io, () => import('../client/open-at-rest.ts'));
   if (parsed.kind !== 'run') return runMlschatDevice(parsed, io, () => import('../client/open-new-device.ts'));
   return runMlschat(parsed.settings, io, async ({ config, server, userName, rotation, ...secret }) => {
     // Loaded only now: help and mistakes are answered without the whole engine.

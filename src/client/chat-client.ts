@@ -3,168 +3,51 @@
  * can cross a worker boundary (structured clone).
  */
 import type { AccountId, Cursor, DeviceId, GroupId } from '../wire/ids.ts';
+import type { FileNote, HistoryLine, Person } from './chat-history.ts';
+import type {
+  CatchUpProgress,
+  ChatStatus,
+  Connection,
+  DeviceStatus,
+  GroupPolicy,
+  GroupStatus,
+  LastHeard,
+  MemberStatus,
+  SafetyNumber,
+} from './chat-status.ts';
 
-/** One line of history: what a person sees, in the order of the log. */
-export type HistoryLine = {
-  /**
-   * Cursor just after the entry this line comes from, for the local history; strictly increasing. A line that no entry brought has
-   * one of its own. `undefined`: own text that is not accepted yet.
-   */
-  readonly cursor?: Cursor;
-  readonly group: GroupId;
-  readonly groupName: string;
-  /** Server time of acceptance (local time while unsent), milliseconds since 1970. */
-  readonly time: number;
-  /** Position in the group. */
-  readonly position?: number;
-} & HistoryContent;
-
-export type HistoryContent =
-  | {
-      readonly kind: 'message';
-      readonly id: string;
-      readonly sender: Person;
-      readonly text: string;
-      readonly own: boolean;
-      /** The id that replies, edits and deletions name it by, equal for everybody; absent in messages from before there were ids. */
-      readonly messageId?: string;
-      readonly inReplyTo?: string;
-      /** What it replies to, as it is now, shortened; absent when that is not here. */
-      readonly quote?: { readonly name: string; readonly text: string };
-      /** This line tells that an earlier message of its sender was changed or, `deleted`, taken back. */
-      readonly replaces?: string;
-      /** Its sender took it back: there is no text any more. */
-      readonly deleted?: true;
-      /** Its sender changed it: `text` is what it says now. */
-      readonly edited?: true;
-      /** What the sender does, rather than says. */
-      readonly action?: true;
-      /** Present when the message is a file, which {@link ChatClient.fetchFile} gets by the line's position. */
-      readonly file?: FileNote;
-    }
-  /** Members came or went, or keys were renewed, by one commit. */
-  | {
-      readonly kind: 'membership';
-      readonly by: Person;
-      readonly added: readonly Person[];
-      readonly removed: readonly Person[];
-      readonly rotated: boolean;
-      /** Present when the commit changed who administers the group, or who may invite. */
-      readonly appointed?: readonly Person[];
-      readonly dismissed?: readonly Person[];
-      readonly invite?: 'admins' | 'members';
-      readonly join?: 'invite' | 'open';
-      readonly epoch: number;
-    }
-  /** `handshakes`: present for an opaque group, whose server does not know what its members do. */
-  | { readonly kind: 'created'; readonly by: Person; readonly handshakes?: 'private' }
-  /** What the group is about; also told again for those who came later. */
-  | { readonly kind: 'topic'; readonly by: Person; readonly text: string }
-  | AccountLine
-  | { readonly kind: 'joined'; readonly by: Person; readonly epoch: number; readonly handshakes?: 'private' }
-  | { readonly kind: 'removed-me'; readonly by: Person }
-  /** Something a person should know: a gap, a failed entry, a message that could not be sent. */
-  | { readonly kind: 'warning'; readonly text: string };
-
-/** What is known of a file without fetching it. */
-export interface FileNote {
-  /** Harmless as a name in a folder. */
-  readonly name: string;
-  /** As its sender says. */
-  readonly mediaType: string;
-  /** Bytes. */
-  readonly size: number;
-  /** When the server may have forgotten it, milliseconds since 1970; 0 before it has it. */
-  readonly expires: number;
-}
+export type * from './chat-history.ts';
+export type * from './chat-status.ts';
 
 export type FetchedFile =
   | { readonly kind: 'done'; readonly name: string; readonly mediaType: string; readonly bytes: Uint8Array }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** A member's account changed; `by` has the name from before. */
-export interface AccountLine {
-  readonly kind: 'account';
-  readonly by: Person;
-  readonly change: 'renamed' | 'device-added' | 'device-revoked';
-  /** The new name, or the label of the device. */
-  readonly what: string;
+/** A message as one device of an account hands it to another one: what its line says, and what opens its file. */
+export interface PortableMessage {
+  readonly position: number;
+  /** Server time of acceptance, milliseconds since 1970. */
+  readonly time: number;
+  readonly id: string;
+  readonly sender: Person;
+  readonly text: string;
+  readonly own: boolean;
+  readonly messageId?: string;
+  readonly inReplyTo?: string;
+  readonly replaces?: string;
+  readonly deleted?: true;
+  readonly edited?: true;
+  readonly changedAt?: number;
+  readonly action?: true;
+  readonly file?: FileNote;
+  readonly fileKey?: { readonly key: Uint8Array; readonly nonce: Uint8Array; readonly hash: Uint8Array };
 }
 
-export interface Person {
+/** Ed25519 by the device key. */
+export interface HistorySignature {
   readonly account: AccountId;
   readonly device: DeviceId;
-  readonly name: string;
-}
-
-export interface GroupStatus {
-  readonly group: GroupId;
-  readonly name: string;
-  readonly epoch: number;
-  readonly position: number;
-  readonly unread: number;
-  readonly members: number;
-  /** `member`, or why nothing can be sent there now. */
-  readonly state: 'member' | 'removed' | 'parked';
-  readonly parkedReason?: string;
-  /** Present for an opaque group. */
-  readonly handshakes?: 'private';
-  /** Who may invite; absent in a group without roles. */
-  readonly invite?: 'admins' | 'members';
-  /** Who may join uninvited; absent in a group without roles. */
-  readonly join?: 'invite' | 'open';
-  /** Its news are not announced. */
-  readonly muted?: true;
-  readonly topic?: string;
-  /** Head of the chain after `position`, hexadecimal; absent when this device did not see where its window begins. */
-  readonly head?: string;
-  /** What speaks against the server in this group; absent when nothing does. */
-  readonly differences?: readonly Difference[];
-}
-
-/**
- * What speaks against the server; `position`: the entry at which it was noticed first.
- *
- * - `split`: a member signed another head than the one that was shown here.
- * - `receipt`: the server signed another history than it showed.
- * - `unproven`: the server gave a receipt that proves nothing.
- */
-export type Difference =
-  | { readonly kind: 'split'; readonly position: number; readonly with: string }
-  | { readonly kind: 'receipt' | 'unproven'; readonly position: number };
-
-export interface MemberStatus {
-  readonly name: string;
-  readonly account: AccountId;
-  readonly devices: readonly DeviceId[];
-  readonly role: 'admin' | 'member';
-  readonly me: boolean;
-  /** `changed`: was verified, and has other keys since. */
-  readonly verified: Verified;
-  /** Positions up to which they say that own messages came and were read, 0 before the first; absent when nothing is known. */
-  readonly marks?: { readonly delivered: number; readonly read: number };
-}
-
-/** Whether the safety number with somebody was compared. */
-export type Verified = 'yes' | 'no' | 'changed';
-
-/** Two people who read the same number to each other talk to nobody else. */
-export interface SafetyNumber {
-  /** As the account's own history says. */
-  readonly name: string;
-  readonly account: AccountId;
-  /** Sixty digits in twelve groups. */
-  readonly number: string;
-  readonly verified: Verified;
-  readonly me: boolean;
-}
-
-/** Where somebody was last heard of in a group. */
-export interface LastHeard {
-  readonly account: AccountId;
-  readonly position: number;
-  /** Server time, milliseconds since 1970. */
-  readonly time: number;
+  readonly signature: Uint8Array;
 }
 
 export type JoinOutcome =
@@ -179,18 +62,6 @@ export interface Found {
   readonly lines: readonly HistoryLine[];
   /** The search ended at its bound, and older lines were not looked at. */
   readonly stoppedEarly: boolean;
-}
-
-export type Connection =
-  | { readonly state: 'online' }
-  | { readonly state: 'connecting' }
-  /** Without `retryInMs` nothing is tried again in this process. */
-  | { readonly state: 'offline'; readonly reason: string; readonly retryInMs?: number };
-
-/** `done`: entries read since the catch-up began; `group`: the one that is being read most, and how much of it there is. */
-export interface CatchUpProgress {
-  readonly done: number;
-  readonly group?: { readonly name: string; readonly done: number; readonly of: number };
 }
 
 export type ChatEvent =
@@ -219,31 +90,10 @@ export type PersonOutcome = { readonly name: string } & (
 /** An operation that the caller's role or the group's state forbids, or that the server refused: a sentence for people. */
 export type Done = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: string };
 
-/** A device of the own account. */
-export interface DeviceStatus {
-  readonly device: DeviceId;
-  readonly label: string;
-  /** This one. */
-  readonly me: boolean;
-  readonly revoked: boolean;
-}
-
-export interface ChatStatus {
-  readonly me: Person;
-  readonly server: string;
-  readonly connection: Connection;
-  readonly cursor: Cursor;
-  readonly unsent: number;
-  /** Invitations that can still be used: key packages of this device with their private keys, the last resort among them. */
-  readonly keyPackages: number;
-  /** See {@link ChatClient.setReceipts}. */
-  readonly receipts: boolean;
-}
-
-export interface GroupPolicy {
-  readonly invite?: 'admins' | 'members';
-  readonly join?: 'invite' | 'open';
-}
+/** A new device that asks to be added; `label` is what it calls itself. */
+export type OfferedDevice =
+  | { readonly kind: 'offer'; readonly device: DeviceId; readonly label: string }
+  | { readonly kind: 'refused'; readonly reason: string };
 
 /** What a message is besides its text. Ids are those of `messageId`. */
 export interface SendAs {
@@ -290,10 +140,14 @@ export interface ChatClient {
   devices(): Promise<readonly DeviceStatus[]>;
   /** Ends a device of the own account, named by its label or the beginning of its id: never this one. */
   revoke(device: string): Promise<Done>;
-  /** Adds the device that shows this code (`mlschat link`) to the own account. */
+  /** The device that shows this code (`mlschat link`), as it describes itself. Nothing is changed. */
+  readOffer(code: string): Promise<OfferedDevice>;
+  /** Adds that device to the own account. */
   link(code: string): Promise<Done>;
-  /** The recovery code of an account that this process has just registered, once; `undefined` ever after. */
+  /** The recovery code of a new account, once a process, until it was shown; `undefined` ever after. */
   takeRecoveryCode(): Promise<string | undefined>;
+  /** The person has the recovery code: it is deleted here. Until then it is given out again at every start. */
+  recoveryCodeShown(): Promise<void>;
   markRead(group: GroupId): Promise<void>;
   /** Whether news of a group are announced; they are kept and counted in any case. */
   setMuted(group: GroupId, muted: boolean): Promise<void>;
@@ -307,13 +161,30 @@ export interface ChatClient {
   lastHeard(group: GroupId): Promise<readonly LastHeard[]>;
   /** The newest `limit` lines of a group that contain this text, whatever its case. */
   search(group: GroupId, text: string, limit: number): Promise<Found>;
-  /** Local history after a cursor (`start` for all), oldest first, at most `limit` lines; of one group or of all. */
+  /**
+   * Local history after a cursor (`start` for all), oldest first, at most `limit` lines; of one group, with what was taken over
+   * from another device, or of all that came to this one.
+   */
   history(
     after: Cursor,
     options: { readonly group?: GroupId; readonly limit: number },
   ): Promise<readonly HistoryLine[]>;
   /** The newest `limit` lines of a group, oldest first. */
   recent(group: GroupId, limit: number): Promise<readonly HistoryLine[]>;
+  /**
+   * Messages of a group for another device of the account, oldest first, after a cursor of this device (`start` for all) up to
+   * a position. `next`: where to go on; absent at the end.
+   */
+  portableHistory(
+    group: GroupId,
+    from: { readonly after: Cursor; readonly until: number; readonly limit: number },
+  ): Promise<{ readonly messages: readonly PortableMessage[]; readonly next?: Cursor }>;
+  /** Adds those from before this device's own first entry of the group; what is here stays. `added`: how many were new. */
+  takeOver(group: GroupId, messages: readonly PortableMessage[]): Promise<{ readonly added: number }>;
+  /** This device's word for a history that it gives away, by SHA-256 of it. */
+  signHistory(digest: Uint8Array): Promise<HistorySignature>;
+  /** Whether a device of the own account, one that was revoked since included, gave its word for it. */
+  checkHistory(signed: HistorySignature, digest: Uint8Array): Promise<Done>;
   /** Resolves once everything that was in the log when it was called is processed. @throws when the server cannot be reached in time. */
   caughtUp(timeoutMs: number): Promise<void>;
   /** Resolves with the number of entries still unsent when the outbox is empty or the time is over. */

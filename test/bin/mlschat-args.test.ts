@@ -120,6 +120,7 @@ describe('help', () => {
     const account = 'a'.repeat(32);
     const linked = await parse(['link', account, '--config', '/new', '--server', 'http://host:1']);
     expect(linked).toEqual({ kind: 'link', account, server: 'http://host:1', config: '/new' });
+    expect(await parse(['link', account, '--long'])).toMatchObject({ kind: 'link', account, long: true });
     expect(await parse(['recover', '--config', '/new'])).toMatchObject({ kind: 'recover', config: '/new' });
     for (const wrong of [['link'], ['link', 'alice'], ['recover', 'alice'], ['link', account, '--server', 'nowhere']]) {
       expect((await parse(wrong)).kind, wrong.join(' ')).toBe('usage');

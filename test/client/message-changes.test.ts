@@ -49,6 +49,7 @@ async function type(who: TestChatter, group: GroupId, line: string): Promise<str
     say: (more) => said.push(...more),
     show: () => {},
     switchTo: async () => {},
+    send: (text, how) => who.chat.send(group, text, how),
     quit: () => {},
   });
   return said;

@@ -185,12 +185,15 @@ export class BareClient {
     return await this.#post(state.groupContext.groupId, 'proposals', { proposal: encodeMlsMessage(made.message) });
   }
 
-  async send(text: string) {
-    const state = this.#current;
-    const { newState, privateMessage } = await createApplicationMessage(state, utf8.encode(text), this.#suite);
+  async encrypt(text: string): Promise<Uint8Array> {
+    const { newState, privateMessage } = await createApplicationMessage(this.#current, utf8.encode(text), this.#suite);
     this.state = newState;
-    const message = encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage });
-    return await this.#post(state.groupContext.groupId, 'messages', { messages: [{ id: newId(), message }] });
+    return encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage });
+  }
+
+  async send(text: string) {
+    const message = await this.encrypt(text);
+    return await this.#post(this.#current.groupContext.groupId, 'messages', { messages: [{ id: newId(), message }] });
   }
 
   /** Reads everything that is new: joins, follows commits, gives the texts it could read. */

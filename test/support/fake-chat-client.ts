@@ -327,6 +327,11 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       calls.push(`revoke(${device})`);
       return device === 'phone' ? { kind: 'done' } : { kind: 'refused', reason: `you have no device "${device}"` };
     },
+    portableHistory: async () => ({ messages: [] }),
+    takeOver: async () => ({ added: 0 }),
+    signHistory: async () => ({ account: me.account, device: me.device, signature: new Uint8Array(64) }),
+    checkHistory: async () => ({ kind: 'done' }),
+    readOffer: async (code) => ({ kind: 'offer', device: fakePerson(code.slice(0, 8)).device, label: 'new device' }),
     link: async (code) => {
       calls.push(`link(${code})`);
       return { kind: 'done' };
@@ -335,6 +340,9 @@ export function createFakeChatClient(options: FakeOptions): FakeChatClient {
       const code = untold;
       untold = undefined;
       return code;
+    },
+    recoveryCodeShown: async () => {
+      calls.push('recoveryCodeShown()');
     },
     rejoin: async (group) => {
       calls.push('rejoin()');

@@ -100,6 +100,7 @@ export function createFakeServer(): FakeServer {
   const answers = new Map<string, { readonly value: unknown } | { readonly error: unknown }>();
   const placed = new Map<string, number>();
   const blobs = new Map<string, Uint8Array>();
+  const offers = new Map<string, Uint8Array>();
   const calls: string[] = [];
   const lost: string[] = [];
   const swallowed = new Set<DeviceId>();
@@ -514,6 +515,12 @@ export function createFakeServer(): FakeServer {
           }));
           return accepted(group);
         }),
+      putDeviceOffer: (id, offer) =>
+        act('putDeviceOffer', [id], () => {
+          offers.set(id, offer.slice());
+          return { expires: clock + DEFAULT_LIMITS.deviceOfferTtlMs };
+        }),
+      deviceOffer: (id) => act('deviceOffer', [id], () => offers.get(id)),
       putBlob: (id, hash, blob) =>
         act('putBlob', [id, hash], () => {
           groupFor(id, device);

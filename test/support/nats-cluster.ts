@@ -20,8 +20,12 @@ export interface ClusterServer {
   kill(): Promise<void>;
   pause(): void;
   resume(): void;
-  /** The lines to and from the other servers go dead; those of its clients do not. */
-  partition(): void;
+  /**
+   * The lines between it and the other servers go dead; those of its clients do not.
+   *
+   * @param lost `sent`: it hears the others and is not heard, `received`: the other way round
+   */
+  partition(lost?: 'both' | 'sent' | 'received'): void;
   rejoin(): void;
 }
 
@@ -75,7 +79,7 @@ jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))}, max_mem: 64MB, 
 `,
     );
     let child: BoundChild | undefined;
-    const mine = lines.filter(({ from, to }) => from === i || to === i).map(({ proxy }) => proxy);
+    const mine = lines.filter(({ from, to }) => from === i || to === i);
     const kill = async (): Promise<void> => {
       if (child === undefined) return;
       process.kill(child.pid, 'SIGKILL');
@@ -100,11 +104,14 @@ jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))}, max_mem: 64MB, 
       kill,
       pause: () => process.kill(child!.pid, 'SIGSTOP'),
       resume: () => process.kill(child!.pid, 'SIGCONT'),
-      partition: () => {
-        for (const proxy of mine) proxy.cut();
+      partition: (lost = 'both') => {
+        for (const { from, proxy } of mine) {
+          if (lost === 'both') proxy.cut();
+          else proxy.cut((lost === 'sent') === (from === i) ? 'there' : 'back');
+        }
       },
       rejoin: () => {
-        for (const proxy of mine) proxy.mend();
+        for (const { proxy } of mine) proxy.mend();
       },
     });
   }

@@ -12,17 +12,35 @@ import { createFakeChatClient } from './fake-chat-client.ts';
 
 export type Order =
   | { readonly kind: 'message'; readonly from: string; readonly text: string }
-  | { readonly kind: 'accepting'; readonly value: boolean };
+  | { readonly kind: 'accepting'; readonly value: boolean }
+  /** The server is away until it is there again; commands that need it wait that long. */
+  | { readonly kind: 'away'; readonly value: boolean };
 
 const [socketPath = ''] = process.argv.slice(2);
 const client = createFakeChatClient({ me: 'alice', knownUsers: ['bob', 'carol'] });
 const tea = client.control.addGroup('tea', ['alice', 'bob']);
+let back: () => void = () => {};
+let away: Promise<void> | undefined;
+const { invite } = client;
+client.invite = async (...args) => {
+  await away;
+  return invite(...args);
+};
 const server = createServer((socket) => {
   process.stdout.on('resize', () => socket.write(`${process.stdout.columns}\n`));
   createInterface({ input: socket }).on('line', (line) => {
     const order = JSON.parse(line) as Order;
     if (order.kind === 'message') client.control.message(tea, order.from, order.text);
-    else client.control.setAccepting(order.value);
+    else if (order.kind === 'accepting') client.control.setAccepting(order.value);
+    else if (order.value) {
+      away = new Promise((resolve) => {
+        back = resolve;
+      });
+      client.control.setConnection({ state: 'offline', reason: 'it is away', retryInMs: 1000 });
+    } else {
+      client.control.setConnection({ state: 'online' });
+      back();
+    }
   });
 });
 await new Promise<void>((resolve) => server.listen(socketPath, resolve));

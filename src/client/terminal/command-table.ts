@@ -27,17 +27,17 @@ export const COMMANDS = {
   },
   reply: {
     usage: '/reply [N|ID] TEXT',
-    summary: 'reply to the last message here, or to the Nth last one',
+    summary: 'reply to the last message here, or the Nth last',
     args: 'body',
   },
   edit: { usage: '/edit TEXT', summary: 'say your last message here otherwise', args: 'body' },
   delete: { usage: '/delete', summary: 'take back your last message here', args: 'none' },
   me: { usage: '/me TEXT', summary: 'say what you are doing', args: 'body' },
-  topic: { usage: '/topic TEXT', summary: 'say what this group is about, for its members alone', args: 'body' },
+  topic: { usage: '/topic TEXT', summary: 'say what this group is about; members alone see it', args: 'body' },
   send: { usage: '/send FILE', summary: 'send a file, encrypted; also while you are offline', args: 'text' },
   save: {
     usage: '/save NUMBER [FILE]',
-    summary: 'save a file that was sent here, never over one that is there',
+    summary: 'save a file that was sent here, as a new one',
     args: 'text',
   },
   history: {
@@ -50,9 +50,11 @@ export const COMMANDS = {
     summary: "write this group's history to a file (.jsonl: JSON)",
     args: 'text',
   },
+  pack: { usage: '/pack FILE', summary: 'all your messages, for another device of yours', args: 'text' },
+  unpack: { usage: '/unpack FILE CODE', summary: 'take over what another device has packed', args: 'text' },
   receipts: {
     usage: '/receipts on|off',
-    summary: 'tell members what came and was read, and see it of them; off at first',
+    summary: 'tell what came and was read, and see it of others',
     args: 'switch',
   },
   mute: { usage: '/mute', summary: 'announce no news of this group', args: 'none' },
@@ -74,10 +76,10 @@ export const COMMANDS = {
   rename: { usage: '/rename NAME', summary: 'take another user name', args: 'name' },
   devices: { usage: '/devices', summary: 'list the devices of your account', args: 'none' },
   link: { usage: '/link [CODE]', summary: 'add a device to your account', args: 'text' },
-  revoke: { usage: '/revoke DEVICE', summary: 'end a device of your account', args: 'text' },
+  revoke: { usage: '/revoke DEVICE', summary: 'end a device of your account', args: 'device' },
   status: { usage: '/status', summary: 'show connection, place and trust', args: 'none' },
   rejoin: { usage: '/rejoin', summary: 'join this group anew when it has stopped here', args: 'none' },
-  help: { usage: '/help', summary: 'show the commands', args: 'none' },
+  help: { usage: '/help [COMMAND]', summary: 'show the commands, or one of them', args: 'command' },
   quit: { usage: '/quit', summary: 'leave the chat; unsent messages are kept', args: 'none' },
   exit: { usage: '/exit', summary: 'the same as /quit', args: 'none' },
 } as const satisfies Readonly<Record<string, CommandSpec>>;
@@ -97,6 +99,8 @@ export interface CommandSpec {
     | 'any'
     | 'verify'
     | 'body'
+    | 'command'
+    | 'device'
     | 'switch';
 }
 
@@ -114,14 +118,16 @@ export function commandRows(): string[] {
       rows[rows.length - 1] = `${last} /${name}`;
     else rows.push(`  /${name}`);
   }
-  return rows;
+  return [...rows, '  /help says what each of them does, Tab completes'];
 }
 
-/** The commands, one a row. */
-export function helpRows(): string[] {
+/** The commands, one a row, none longer than a terminal is wide; or the one that is named, with or without its slash. */
+export function helpRows(wanted?: string): string[] {
   const width = Math.max(...COMMAND_NAMES.map((name) => COMMANDS[name].usage.length));
-  return [
-    ...COMMAND_NAMES.map((name) => `  ${COMMANDS[name].usage.padEnd(width)}  ${COMMANDS[name].summary}`),
-    `  ${'//text'.padEnd(width)}  a message that begins with a slash`,
-  ];
+  const rowOf = (name: CommandName) => `  ${COMMANDS[name].usage.padEnd(width)}  ${COMMANDS[name].summary}`;
+  if (wanted !== undefined) {
+    const name = COMMAND_NAMES.find((each) => each === wanted.replace(/^\//, '').toLowerCase());
+    return [name === undefined ? `there is no command ${wanted}; /help shows them all` : rowOf(name)];
+  }
+  return [...COMMAND_NAMES.map(rowOf), `  ${'//text'.padEnd(width)}  a message that begins with a slash`];
 }

@@ -8,6 +8,8 @@ export interface Completable {
   /** Members of the current group. */
   readonly members: readonly string[];
   readonly groups: readonly string[];
+  /** What names each other device of the own account. */
+  readonly devices: readonly string[];
 }
 
 export interface Completion {
@@ -57,6 +59,10 @@ function wordsFor(line: string, from: number, word: string, known: Completable):
       return taken.length === 3 ? [CONFIRMATION] : NOTHING;
     case 'switch':
       return taken.length === 2 ? ['on', 'off'] : NOTHING;
+    case 'device':
+      return taken.length === 2 ? known.devices : NOTHING;
+    case 'command':
+      return taken.length === 2 ? COMMAND_NAMES : NOTHING;
     case 'creation':
       return taken.length === 3 ? [PRIVATE_FLAG] : NOTHING;
     default:

@@ -1,6 +1,15 @@
 import type { Cursor, GroupId } from '../../wire/ids.ts';
 import { foldName } from '../../wire/names.ts';
-import type { CatchUpProgress, ChatClient, ChatEvent, Connection, GroupStatus, HistoryLine } from '../chat-client.ts';
+import type {
+  CatchUpProgress,
+  ChatClient,
+  ChatEvent,
+  Connection,
+  GroupStatus,
+  HistoryLine,
+  SendAs,
+} from '../chat-client.ts';
+import { deviceNames } from './account-rows.ts';
 import type { Completable } from './complete.ts';
 import { MESSAGE_MAX_LENGTH } from './editor.ts';
 import { explain, isUnreachable, offlineText } from './explain.ts';
@@ -48,8 +57,8 @@ export interface Conversation {
   switchTo(group: GroupStatus): Promise<void>;
   /** Shows what the store has of the current group and was not shown yet. */
   pull(): Promise<void>;
-  /** Sends to the group that was current when it was called. */
-  send(text: string): Promise<void>;
+  /** Sends to the group that was current when it was called. `false`: it was said why not, and the text is nowhere. */
+  send(text: string, how?: SendAs): Promise<boolean>;
   prompt(): string;
   /** Footer rows: unsent messages, unread groups, state of the connection. */
   notes(): string[];
@@ -63,6 +72,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   /** A rename, here or on another device, changes it. */
   let { userName } = options;
   let account: string | undefined;
+  let devices: readonly string[] = [];
   const groups = new Map<GroupId, GroupStatus>();
   const unsent: Unsent = createUnsent();
   let connection: Connection = { state: 'connecting' };
@@ -105,7 +115,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   };
 
   const tryOpen = async (): Promise<Opening> => {
-    await learnName();
+    await learnAccount();
     const local = await refreshGroups();
     // A member starts from the local store at once, and catches up behind the prompt.
     if (local !== undefined && local.state !== 'removed') {
@@ -115,7 +125,7 @@ export function createConversation(options: ConversationOptions): Conversation {
     const outcome = await client.openGroup(wanted);
     if (outcome.kind === 'not-invited') {
       awaited = true;
-      view.aside(notInvitedRows(wanted, outcome.administrators));
+      view.aside(notInvitedRows(wanted, outcome.administrators, 'opens'));
       return 'not-invited';
     }
     const group = await refreshGroups();
@@ -149,16 +159,17 @@ export function createConversation(options: ConversationOptions): Conversation {
     view.changed();
   };
 
-  const learnName = async () => {
+  const learnAccount = async () => {
     const { me } = await client.status();
     userName = me.name;
     account = me.account;
+    devices = deviceNames(await client.devices());
     view.changed();
   };
 
   const onLine = (line: HistoryLine) => {
     view.arrived?.(line, userName, groups.get(line.group)?.muted === true);
-    if (line.kind === 'account' && line.change === 'renamed') void learnName().catch(failed);
+    if (line.kind === 'account') void learnAccount().catch(failed);
     if (line.group === shown.group()) return void shown.pull().catch(failed);
     // who has joined by themselves is shown it there
     const invited = line.kind === 'joined' && line.by.account !== account;
@@ -201,27 +212,32 @@ export function createConversation(options: ConversationOptions): Conversation {
       }
     },
     switchTo: (group) => enter(group, [`Switched to group: ${neutralise(group.name)}`]),
-    send: async (text) => {
+    send: async (text, how) => {
+      const refuse = (reason: string) => {
+        view.warn(reason);
+        return false;
+      };
       if (text.length > MESSAGE_MAX_LENGTH) {
-        return view.warn(
-          `not sent: a message has at most ${MESSAGE_MAX_LENGTH} characters, this one has ${text.length}`,
-        );
+        return refuse(`not sent: a message has at most ${MESSAGE_MAX_LENGTH} characters, this one has ${text.length}`);
       }
       const group = current();
-      if (group === undefined) return view.warn('you are in no group yet, so nothing was sent');
+      if (group === undefined) {
+        return refuse(`not sent: you are in no group yet; #${neutralise(wanted)} opens when somebody has invited you`);
+      }
       if (group.state !== 'member') {
         const why = group.state === 'removed' ? 'you are no longer a member' : 'it is stopped here, /rejoin goes on';
-        return view.warn(`not sent to #${neutralise(group.name)}: ${why}`);
+        return refuse(`not sent to #${neutralise(group.name)}: ${why}`);
       }
-      const message = unsent.add(group.group, text);
+      const message = unsent.add(group.group, text, how);
       view.changed();
       try {
-        unsent.stored(message, (await client.send(group.group, text)).id);
+        unsent.stored(message, (await client.send(group.group, text, how)).id);
+        view.changed();
+        return true;
       } catch (error) {
         unsent.drop(message);
-        view.warn(`not sent: ${explain(error)}`);
+        return refuse(`not sent: ${explain(error)}`);
       }
-      view.changed();
     },
     prompt: () => {
       const group = current();
@@ -235,6 +251,7 @@ export function createConversation(options: ConversationOptions): Conversation {
     known: () => ({
       people: shown.people(),
       members: shown.members(),
+      devices,
       groups: [...groups.values()].filter((group) => group.state !== 'removed').map((group) => group.name),
     }),
     pull: () => shown.pull(),

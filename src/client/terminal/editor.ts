@@ -31,6 +31,7 @@ export type EditAction =
         | 'cut-to-end'
         | 'cut-word'
         | 'yank'
+        /** The row above in a text of several, else the line entered before. */
         | 'older'
         | 'newer';
     };
@@ -68,21 +69,30 @@ export function edit(editor: Editor, action: EditAction): Editor {
     case 'word-right':
       return { ...editor, cursor: cursor + (/^\s*\S*/.exec(text.slice(cursor))?.[0].length ?? 0) };
     case 'home':
-      return { ...editor, cursor: text.lastIndexOf('\n', cursor - 1) + 1 };
+      return { ...editor, cursor: rowStart(text, cursor) };
     case 'end':
       return { ...editor, cursor: rowEnd(text, cursor) };
-    case 'cut-to-start':
-      return cut(editor, text.lastIndexOf('\n', cursor - 1) + 1, cursor);
+    case 'cut-to-start': {
+      const start = rowStart(text, cursor);
+      // at the beginning of a row the break before it goes, so that a long paste can be cut away
+      return cut(editor, start === cursor ? Math.max(0, cursor - 1) : start, cursor);
+    }
     case 'cut-to-end':
       return cut(editor, cursor, rowEnd(text, cursor));
     case 'cut-word':
       return cut(editor, wordStart(text, cursor), cursor);
     case 'yank':
       return splice(editor, cursor, cursor, editor.cut);
-    case 'older':
-      return recall(editor, editor.historyIndex - 1);
-    case 'newer':
-      return recall(editor, editor.historyIndex + 1);
+    case 'older': {
+      const start = rowStart(text, cursor);
+      if (start === 0) return recall(editor, editor.historyIndex - 1);
+      return { ...editor, cursor: inRow(text, rowStart(text, start - 1), cursor - start) };
+    }
+    case 'newer': {
+      const end = rowEnd(text, cursor);
+      if (end === text.length) return recall(editor, editor.historyIndex + 1);
+      return { ...editor, cursor: inRow(text, end + 1, cursor - rowStart(text, cursor)) };
+    }
     default:
       return action satisfies never;
   }
@@ -124,6 +134,21 @@ function after(text: string, cursor: number): number {
 
 function wordStart(text: string, cursor: number): number {
   return cursor - (/\S*\s*$/.exec(text.slice(0, cursor))?.[0].length ?? 0);
+}
+
+function rowStart(text: string, cursor: number): number {
+  return cursor === 0 ? 0 : text.lastIndexOf('\n', cursor - 1) + 1;
+}
+
+/** The place so far into the row that begins at `start`, or its end; between two graphemes. */
+function inRow(text: string, start: number, offset: number): number {
+  const row = text.slice(start, rowEnd(text, start));
+  let place = 0;
+  for (const grapheme of graphemesOf(row)) {
+    if (place + grapheme.length > offset) break;
+    place += grapheme.length;
+  }
+  return start + place;
 }
 
 function rowEnd(text: string, cursor: number): number {

@@ -1,18 +1,17 @@
 import { open, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { type Cursor, type GroupId, START_CURSOR } from '../../wire/ids.ts';
 import type { ChatClient, HistoryLine } from '../chat-client.ts';
 import { errorCode } from './explain.ts';
 import { formatLine } from './format-line.ts';
 import { lineToJson } from './line-json.ts';
+import { fileProblem, typedPath } from './local-path.ts';
 import { createPalette } from './palette.ts';
 
 /** Lines read from the store at once. */
 const EXPORT_PAGE_LINES = 1000;
 /** Messages are nobody else's business. */
 const FILE_MODE = 0o600;
-const HOME = /^~(?=\/)/;
 const JSON_FILE = /\.(jsonl|ndjson|json)$/i;
 
 /** Whether a file of this name gets JSON lines instead of text. */
@@ -55,10 +54,10 @@ export async function exportHistory(
   file: string,
   json: boolean,
 ): Promise<{ readonly rows: number; readonly path: string }> {
-  const path = resolve(file.replace(HOME, homedir()));
+  const path = resolve(typedPath(file));
   const out = await open(path, 'wx', FILE_MODE).catch((error: unknown) => {
     if (errorCode(error) === 'EEXIST') throw new Error(`${path} is there already; name a new file`, { cause: error });
-    throw error;
+    throw new Error(`${path} cannot be made: ${fileProblem(error)}`, { cause: error });
   });
   let rows = 0;
   try {

@@ -4,6 +4,7 @@ import { basename, extname, join } from 'node:path';
 import type { ChatClient, GroupStatus } from '../chat-client.ts';
 import { sizeText } from '../engine/file-name.ts';
 import { errorCode } from './explain.ts';
+import { fileProblem, typedPath } from './local-path.ts';
 import { neutralise } from './neutralise.ts';
 
 /** Files larger than this are not even read; how much a server takes is for the client to say. */
@@ -31,10 +32,11 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
 
 /** `/send FILE`: gives the rows that say what came of it. */
 export async function sendFileRows(
-  path: string,
+  typed: string,
   client: ChatClient,
   { group }: Pick<GroupStatus, 'group'>,
 ): Promise<readonly string[]> {
+  const path = typedPath(typed);
   const shown = neutralise(path);
   const read = await readFileAt(path);
   if (typeof read === 'string') return [`${shown} cannot be sent: ${read}`];
@@ -54,7 +56,7 @@ export async function saveFileRows(
     return ['/save needs the number that stands beside the file: /save NUMBER [FILE]'];
   const fetched = await client.fetchFile(group, Number(number));
   if (fetched.kind === 'refused') return [`not saved: ${neutralise(fetched.reason)}`];
-  const wanted = rest.join(' ');
+  const wanted = typedPath(rest.join(' '));
   const place = wanted === '' || (await isFolder(wanted)) ? join(wanted || folder, fetched.name) : wanted;
   const shown = neutralise(place);
   try {
@@ -62,7 +64,7 @@ export async function saveFileRows(
   } catch (error) {
     if (errorCode(error) === 'EEXIST')
       return [`${shown} is there already and stays as it is; /save ${number} FILE takes another name`];
-    return [`not saved: ${shown}: ${reasonOf(error)}`];
+    return [`not saved: ${shown}: ${fileProblem(error)}`];
   }
   return [`saved ${shown} (${sizeText(fetched.bytes.length)})`];
 }
@@ -81,7 +83,7 @@ async function readFileAt(path: string): Promise<Uint8Array | string> {
       await handle.close();
     }
   } catch (error) {
-    return reasonOf(error);
+    return fileProblem(error);
   }
 }
 
@@ -103,21 +105,5 @@ async function isFolder(path: string): Promise<boolean> {
     return (await stat(path)).isDirectory();
   } catch {
     return false; // then it is to be made, or its folder is missing, which writing says
-  }
-}
-
-function reasonOf(error: unknown): string {
-  switch (errorCode(error)) {
-    case 'ENOENT':
-      return 'there is no such file or folder';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied';
-    case 'EISDIR':
-      return 'it is a folder';
-    case 'ENOSPC':
-      return 'the disk is full';
-    default:
-      return neutralise(error instanceof Error ? error.message : String(error));
   }
 }

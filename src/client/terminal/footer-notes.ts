@@ -23,8 +23,10 @@ export function footerNotes(state: NotesState): string[] {
 
 function unsentNotes({ unsent, current, userName }: NotesState): string[] {
   if (current === undefined) return [];
-  const head = `#${neutralise(current.name)} <${neutralise(userName)}>`;
-  const shown = unsent.slice(-UNSENT_SHOWN_MAX).map((message) => `${head} ${neutralise(message.text)} …`);
+  const [group, name] = [`#${neutralise(current.name)}`, neutralise(userName)];
+  const shown = unsent
+    .slice(-UNSENT_SHOWN_MAX)
+    .map(({ text, action }) => `${group} ${action === true ? `* ${name}` : `<${name}>`} ${neutralise(text)} …`);
   const hidden = unsent.length - shown.length;
   return hidden > 0 ? [`… ${hidden} more wait to be sent`, ...shown] : shown;
 }
@@ -34,11 +36,19 @@ function statusNote({ groups, current, connection, catchingUp }: NotesState): st
   const named = unread.slice(0, UNREAD_GROUPS_SHOWN_MAX).map((group) => `#${neutralise(group.name)} ${group.unread}`);
   const more = unread.length > named.length ? [`${unread.length - named.length} more`] : [];
   const parts = [
+    ...placeNote(current),
     ...(named.length > 0 ? [`unread: ${[...named, ...more].join(', ')}`] : []),
     ...(catchingUp === undefined ? [] : [catchingUpText(catchingUp)]),
     ...(connection.state === 'offline' ? ['offline'] : []),
   ];
   return parts.length > 0 ? [parts.join(' · ')] : [];
+}
+
+/** Why nothing can be said in the group talked in. */
+function placeNote(current: GroupStatus | undefined): string[] {
+  if (current === undefined || current.state === 'member') return [];
+  const group = `#${neutralise(current.name)}`;
+  return [current.state === 'removed' ? `you are not in ${group} any more` : `${group} is stopped here: /rejoin`];
 }
 
 function isNews({ unread, muted }: GroupStatus): boolean {

@@ -75,7 +75,7 @@ export function createGroupView({ client, view, unsent, contextLines, failed }: 
     // Unsent lines stand last and have no cursor; one line more, so that there is one to read on from.
     const newest = await client.recent(group, wanted + (await client.status()).unsent + 1);
     for (const line of newest) {
-      if (line.kind === 'message' && line.cursor === undefined) unsent.restore(line.group, line.text, line.id);
+      if (line.kind === 'message' && line.cursor === undefined) unsent.restore(line);
     }
     if (since !== undefined) return since;
     const lines = newest.filter((line) => line.cursor !== undefined);

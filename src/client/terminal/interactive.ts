@@ -1,21 +1,23 @@
 import type { Cursor } from '../../wire/ids.ts';
-import type { ChatClient, HistoryLine } from '../chat-client.ts';
+import type { ChatClient, GroupStatus, HistoryLine } from '../chat-client.ts';
 import { recoveryRows } from './account-rows.ts';
 import { commandRows } from './command-table.ts';
-import { complete } from './complete.ts';
 import { type Conversation, createConversation } from './conversation.ts';
-import { type Editor, EMPTY_EDITOR, edit, enter } from './editor.ts';
 import { explain, unsentText } from './explain.ts';
 import { formatLine } from './format-line.ts';
 import { createInOrder } from './in-order.ts';
 import { listenToKeys, type TerminalInput } from './keyboard.ts';
 import type { KeyMeaning } from './keys.ts';
+import { createLineInput } from './line-input.ts';
 import { createNotifier, type Notify } from './mention.ts';
+import { isMessageCommand } from './message-commands.ts';
 import type { Palette } from './palette.ts';
 import { type Input, parseInput } from './parse-input.ts';
 import { runCommand } from './run-command.ts';
 import { createScreen, type TerminalOutput } from './screen.ts';
+import { truncate } from './text-width.ts';
 import { timeMark } from './time-mark.ts';
+import { createTypedLines, type Echo, type TypedLine } from './typed-lines.ts';
 import { wrapRows } from './wrap.ts';
 
 /** How long a command may hold up what was typed after it. */
@@ -56,7 +58,6 @@ export interface InteractiveOptions {
 export async function runInteractive(options: InteractiveOptions): Promise<void> {
   const { client, output, palette } = options;
   const screen = createScreen(output, palette);
-  let editor: Editor = EMPTY_EDITOR;
   let lastTime: number | undefined;
   let drawing = false;
   const newRows: string[] = [];
@@ -67,8 +68,21 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   });
 
   const notifier = createNotifier(options.notify ?? 'off', options.now);
-  const say = (rows: readonly string[]) => print(rows.flatMap((row) => wrapRows([row], screen.columns - 1)));
-  const warn = (text: string) => print(wrapRows([text], screen.columns - 1).map((row) => palette.warning(row)));
+  const wrapped = (rows: readonly string[]) => rows.flatMap((row) => wrapRows([row], screen.columns - 1));
+  const typed = createTypedLines({
+    say: (rows) => print(rows),
+    echo: (row) => print([palette.faint(truncate(row, screen.columns - 1))]),
+    changed: () => redraw(),
+  });
+  const say = (rows: readonly string[]) => {
+    typed.interrupted();
+    print(wrapped(rows));
+  };
+  const warning = (text: string) => wrapped([text]).map((row) => palette.warning(row));
+  const warn = (text: string) => {
+    typed.interrupted();
+    print(warning(text));
+  };
   const conversation: Conversation = createConversation({
     client,
     wanted: options.group,
@@ -87,6 +101,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   function showLines(lines: readonly HistoryLine[]): void {
     const style = { palette, me: status.me.account, columns: screen.columns - 1 };
     const rows: string[] = [];
+    typed.interrupted();
     for (const line of lines) {
       const mark = timeMark(lastTime, line.time, options.now(), options.timeZone);
       if (mark !== undefined) rows.push(palette.faint(mark));
@@ -119,80 +134,60 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   function drawNow(): void {
     drawing = false;
     if (closing) return;
-    const { text, cursor } = editor;
-    screen.draw({ notes: conversation.notes(), prompt: conversation.prompt(), text, cursor }, newRows.splice(0));
+    const { text, cursor } = input.editor();
+    const notes = [...typed.notes(), ...conversation.notes()];
+    screen.draw({ notes, prompt: conversation.prompt(), text, cursor }, newRows.splice(0));
   }
 
   const inputs = createInOrder(COMMAND_PATIENCE_MS, (error) => warn(explain(error)));
-  const perform = async (input: Input): Promise<void> => {
-    switch (input.kind) {
+  const perform = async (meant: Input, line: string, mine: TypedLine): Promise<void> => {
+    switch (meant.kind) {
       case 'nothing':
         return;
       case 'mistake':
-        return warn(input.reason);
+        return mine.say(warning(meant.reason));
       case 'message':
-        return conversation.send(input.text.replace(/\n+$/, ''));
+        if (!(await conversation.send(meant.text.replace(/\n+$/, '')))) input.giveBack(line);
+        return;
       case 'command': {
-        const { current, switchTo } = conversation;
-        const context = { client, current: current(), say, show: showAgain, switchTo, quit: () => finish() };
-        return runCommand(input.name, input.args, context);
+        const { current, send } = conversation;
+        const answer = (rows: readonly string[]) => mine.say(wrapped(rows));
+        const switchTo = (group: GroupStatus) => {
+          lastTime = undefined; // another talk: when it was held is said again
+          return conversation.switchTo(group);
+        };
+        const quit = () => finish();
+        const context = { client, current: current(), say: answer, show: showAgain, switchTo, send, quit };
+        return runCommand(meant.name, meant.args, context);
       }
       default:
-        return input satisfies never;
+        return meant satisfies never;
     }
   };
 
-  const onEnter = () => {
-    const line = editor.text;
-    editor = enter(editor);
-    redraw();
-    const input = parseInput(line);
-    if (input.kind === 'command' || input.kind === 'mistake') say([palette.faint(`> ${line.trim()}`)]);
-    if (!inputs.add(() => perform(input))) warn('too much waits already; this was not taken');
-  };
-
-  const onComplete = () => {
-    const found = complete(editor.text.slice(0, editor.cursor), conversation.known());
-    if (found === undefined) return;
-    const before = editor.text;
-    editor = edit(editor, { kind: 'replace', from: found.from, text: found.text });
-    if (editor.text === before && found.candidates.length > 0) say([palette.faint(found.candidates.join('  '))]);
-    redraw();
+  const entered = (line: string) => {
+    const meant = parseInput(line);
+    if (meant.kind === 'nothing') return;
+    const mine = typed.add(line, echoOf(meant));
+    const job = async () => {
+      mine.begin();
+      try {
+        await perform(meant, line, mine);
+      } catch (error) {
+        mine.say(warning(explain(error)));
+      } finally {
+        mine.done();
+      }
+    };
+    if (inputs.add(job)) return;
+    mine.done();
+    warn('too much waits already; this was not taken');
+    input.giveBack(line);
   };
 
   const onMeaning = (meaning: KeyMeaning): void => {
-    if (closing) {
-      if (meaning.kind === 'interrupt') options.force();
-      return;
-    }
-    switch (meaning.kind) {
-      case 'edit':
-        editor = edit(editor, meaning.action);
-        redraw();
-        break;
-      case 'enter':
-        onEnter();
-        break;
-      case 'complete':
-        onComplete();
-        break;
-      case 'interrupt':
-      case 'end-of-input':
-        finish();
-        break;
-      case 'redraw':
-        screen.clear();
-        break;
-      case 'suspend':
-        void suspend().catch((error: unknown) => warn(explain(error)));
-        break;
-      case 'paste-start':
-      case 'paste-end':
-      case 'none':
-        break;
-      default:
-        meaning satisfies never;
-    }
+    if (!closing) input.onMeaning(meaning);
+    else if (meaning.kind === 'interrupt') options.force();
   };
 
   const suspend = async () => {
@@ -204,9 +199,19 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     screen.resized();
   };
 
+  const input = createLineInput({
+    known: () => conversation.known(),
+    entered,
+    leave: () => finish(),
+    clear: () => screen.clear(),
+    suspend: () => void suspend().catch((error: unknown) => warn(explain(error))),
+    changed: () => redraw(),
+    fitting: (words) => say([palette.faint(words.join('  '))]),
+    failed: (error) => warn(explain(error)),
+  });
   const status = await client.status();
   const unsubscribe = client.subscribe((event) => conversation.onEvent(event));
-  const keyboard = listenToKeys(options.input, output, () => editor.text === '', onMeaning);
+  const keyboard = listenToKeys(options.input, output, () => input.editor().text === '', onMeaning);
   const onResize = () => screen.resized();
   const onAbort = () => finish();
   output.on('resize', onResize);
@@ -217,7 +222,10 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   inputs.add(async () => {
     try {
       const code = await client.takeRecoveryCode();
-      if (code !== undefined) say(recoveryRows(code));
+      if (code !== undefined) {
+        say(recoveryRows(code));
+        await client.recoveryCodeShown();
+      }
       await conversation.open();
     } catch (error) {
       finish({ error });
@@ -227,6 +235,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   const failure = await finished;
   drawNow();
   closing = true;
+  typed.stop();
   conversation.stop();
   unsubscribe();
   options.signal?.removeEventListener('abort', onAbort);
@@ -238,6 +247,11 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     keyboard.close();
   }
   if (failure !== undefined) throw failure.error;
+}
+
+function echoOf(input: Input): Echo {
+  if (input.kind === 'message') return 'never';
+  return input.kind === 'command' && isMessageCommand(input.name) ? 'with-answer' : 'at-once';
 }
 
 async function sayGoodbye(client: ChatClient, online: boolean, output: TerminalOutput): Promise<void> {

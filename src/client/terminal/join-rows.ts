@@ -10,7 +10,7 @@ export function joinRows(wanted: string, outcome: NotJoined): readonly string[] 
     case 'no-such-group':
       return [`there is no group ${group}; /create ${neutralise(wanted)} makes it`];
     case 'not-invited':
-      return notInvitedRows(wanted, outcome.administrators);
+      return notInvitedRows(wanted, outcome.administrators, 'announced');
     case 'refused':
       return [`not joined: ${neutralise(outcome.reason)}`];
     default:
@@ -18,11 +18,21 @@ export function joinRows(wanted: string, outcome: NotJoined): readonly string[] 
   }
 }
 
-/** What somebody is told who wants into a group that is closed to them. */
-export function notInvitedRows(wanted: string, administrators: readonly string[]): string[] {
+/**
+ * What somebody is told who wants into a group that is closed to them.
+ *
+ * @param then what happens when an invitation comes: the group that a chat was started for opens, others are announced
+ */
+export function notInvitedRows(
+  wanted: string,
+  administrators: readonly string[],
+  then: 'opens' | 'announced',
+): string[] {
+  const group = `#${neutralise(wanted)}`;
   const names = administrators.length > 0 ? administrators.map(neutralise).join(', ') : 'one of its administrators';
+  const next = then === 'opens' ? 'It opens here when the invitation comes.' : 'The invitation is announced here.';
   return [
-    `The group #${neutralise(wanted)} exists already, and there is no invitation for you.`,
-    `Ask to be invited: ${names}. It opens here when the invitation comes.`,
+    `The group ${group} exists already, and there is no invitation for you.`,
+    `Ask to be invited: ${names}. ${next}`,
   ];
 }

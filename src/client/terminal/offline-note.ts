@@ -11,17 +11,14 @@ const KEPT: ReadonlySet<CommandName> = new Set<CommandName>([
   'leave',
   'rotate',
   'rejoin',
-  'send',
-  'reply',
-  'edit',
-  'delete',
-  'me',
-  'topic',
 ]);
 /** Commands that have to ask the server something first. */
 const ASKING: ReadonlySet<CommandName> = new Set<CommandName>(['invite', 'join', 'create', 'rename', 'revoke', 'link']);
 
-/** What a person should know who types a command while the server is away; `undefined` when it makes no difference. */
+/**
+ * What a person should know whose command takes long while the server is away; `undefined` when it makes no difference. Messages
+ * of all kinds are not meant: they stand above the prompt until they are sent.
+ */
 export function awayNote(name: CommandName, connection: Connection): string | undefined {
   if (connection.state !== 'offline') return undefined;
   if (KEPT.has(name)) return `offline: /${name} is kept, and done when the server answers`;

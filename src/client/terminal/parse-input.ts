@@ -72,7 +72,7 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
     const isSwitch = args.length === 1 && (args[0] === 'on' || args[0] === 'off');
     return isSwitch ? { kind: 'command', name, args } : mistake(`/${name} takes on or off`);
   }
-  if (wanted === 'any') return { kind: 'command', name, args };
+  if (wanted === 'any' || (wanted === 'command' && args.length <= 1)) return { kind: 'command', name, args };
   if (wanted === 'verify') {
     const [who = '', confirmed] = args;
     const check = checkName(who.replace(/^@/, ''));
@@ -81,10 +81,11 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
     if (!check.ok) return mistake(`"${who}" cannot be a name: ${check.reason}`);
     return { kind: 'command', name, args: confirmed === undefined ? [check.name] : [check.name, confirmed] };
   }
-  if (wanted === 'text') {
+  if (wanted === 'text' || wanted === 'device') {
     if (args.length === 0 && name !== 'link') return mistake(`/${name} needs to be told which`);
     return { kind: 'command', name, args };
   }
+  if (wanted === 'command') return mistake(`/${name} takes one command`);
   if (args.length === 0) return mistake(`/${name} needs a name`);
   if ((wanted === 'group' || wanted === 'name') && args.length > 1) return mistake(`/${name} takes one name`);
   const names: string[] = [];

@@ -60,7 +60,10 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
   const { account } = (await client.status()).me;
   const code = await client.takeRecoveryCode();
   // never on standard output, which scripts keep
-  if (code !== undefined) aside(recoveryRows(code));
+  if (code !== undefined) {
+    aside(recoveryRows(code));
+    await client.recoveryCodeShown();
+  }
   const print = (line: HistoryLine) =>
     (json ? [lineToJson(line)] : formatLine(line, { palette, me: account })).forEach(out);
   const conversation: Conversation = createConversation({
@@ -83,16 +86,19 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
 
   const perform = async (text: string): Promise<void> => {
     const input = parseInput(text);
-    if (input.kind === 'message') return conversation.send(input.text);
+    if (input.kind === 'message') {
+      await conversation.send(input.text);
+      return;
+    }
     if (input.kind === 'mistake') return warn(input.reason);
     if (input.kind === 'nothing') return;
     const quit = () => {
       quitting = true;
     };
-    const { current, switchTo } = conversation;
+    const { current, switchTo, send } = conversation;
     const style = { palette, me: account };
     const show = (lines: readonly HistoryLine[]) => say(lines.flatMap((line) => formatLine(line, style)));
-    await runCommand(input.name, input.args, { client, current: current(), say, show, switchTo, quit });
+    await runCommand(input.name, input.args, { client, current: current(), say, show, switchTo, send, quit });
   };
 
   const sendAll = async (): Promise<void> => {

@@ -1,40 +1,40 @@
-import { foldName } from '../../wire/names.ts';
-import type { ChatClient, Done, GroupPolicy, GroupStatus, HistoryLine } from '../chat-client.ts';
+import type { Done, GroupPolicy } from '../chat-client.ts';
 import { accountCommandRows, whoamiRows } from './account-rows.ts';
+import type { CommandContext } from './command-context.ts';
 import { type CommandName, helpRows } from './command-table.ts';
 import { exportHistory, wantsJson } from './export-history.ts';
 import { saveFileRows, sendFileRows } from './file-rows.ts';
-import { joinRows } from './join-rows.ts';
+import { createGroup, groupRows, joinGroup, switchGroup } from './group-commands.ts';
+import { showHistory } from './history-command.ts';
 import { memberRows } from './member-rows.ts';
 import { messageCommandRows } from './message-commands.ts';
 import { neutralise } from './neutralise.ts';
 import { awayNote } from './offline-note.ts';
 import { invited, removed, roleChanged } from './outcome-rows.ts';
-import { PRIVATE_FLAG } from './parse-input.ts';
+import { packRows, unpackRows } from './pack-rows.ts';
 import { statusRows } from './status-rows.ts';
 import { verifyRows } from './verify-rows.ts';
 
-/** Where a command was typed, and what it can reach. */
-export interface CommandContext {
-  readonly client: ChatClient;
-  /** The group talked in; `undefined` while waiting for an invitation. */
-  readonly current: GroupStatus | undefined;
-  /** Rows for the person who typed the command. Harmless already. */
-  say(rows: readonly string[]): void;
-  /** Lines of the history, asked for. */
-  show(lines: readonly HistoryLine[]): void;
-  switchTo(group: GroupStatus): Promise<void>;
-  quit(): void;
-}
+/** A command that is done or refused sooner says nothing of the server's being away. */
+const AWAY_NOTE_AFTER_MS = 250;
 
 /** Runs one command and says what came of it. @throws what the client throws; nothing is changed then. */
 export async function runCommand(name: CommandName, args: readonly string[], context: CommandContext): Promise<void> {
+  const note = awayNote(name, (await context.client.status()).connection);
+  if (note === undefined) return perform(name, args, context);
+  const timer = setTimeout(() => context.say([note]), AWAY_NOTE_AFTER_MS);
+  try {
+    await perform(name, args, context);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function perform(name: CommandName, args: readonly string[], context: CommandContext): Promise<void> {
   const { client, say } = context;
-  const note = awayNote(name, (await client.status()).connection);
-  if (note !== undefined) say([note]);
   switch (name) {
     case 'help':
-      return say(helpRows());
+      return say(helpRows(args[0]));
     case 'quit':
     case 'exit':
       return context.quit();
@@ -57,13 +57,19 @@ export async function runCommand(name: CommandName, args: readonly string[], con
       return createGroup(args, context);
     case 'join':
       return joinGroup(args[0] ?? '', context);
+    case 'pack':
+      return say(await packRows(args, client));
+    case 'unpack':
+      return say(await unpackRows(args, client));
     case 'whoami':
       return say(await whoamiRows(client));
     case 'verify':
       return say(await verifyRows(args, client));
   }
   const { current } = context;
-  if (current === undefined) return say([`/${name} needs a group, and you are in none yet; /switch NAME enters one`]);
+  if (current === undefined) {
+    return say([`/${name} needs a group, and you are in none yet; /create NAME makes one, /switch NAME enters one`]);
+  }
   const group = `#${neutralise(current.name)}`;
   if (current.state === 'removed' && !OF_THE_PAST.has(name)) return say([`you are no longer a member of ${group}`]);
   switch (name) {
@@ -78,7 +84,7 @@ export async function runCommand(name: CommandName, args: readonly string[], con
     case 'delete':
     case 'me':
     case 'topic':
-      return say(await messageCommandRows(name, args[0] ?? '', client, current));
+      return say(await messageCommandRows(name, args[0] ?? '', client, current, context.send));
     case 'send':
       return say(await sendFileRows(args.join(' '), client, current));
     case 'save':
@@ -127,72 +133,6 @@ function policyOf([policy, value]: readonly string[]): readonly [GroupPolicy, st
   return value === 'members'
     ? [{ invite: 'members' }, 'every member may invite to']
     : [{ invite: 'admins' }, 'only administrators may invite to'];
-}
-
-/** Lines shown when no number is given. */
-const HISTORY_LINES = 20;
-/** Lines shown at most, and found at most. */
-const HISTORY_LINES_MAX = 1000;
-const FOUND_LINES_MAX = 50;
-
-async function showHistory(args: readonly string[], current: GroupStatus, context: CommandContext): Promise<void> {
-  const { client, say, show } = context;
-  const group = `#${neutralise(current.name)}`;
-  const text = args.join(' ');
-  if (text === '' || /^\d{1,6}$/.test(text)) {
-    const wanted = text === '' ? HISTORY_LINES : Math.min(Number(text), HISTORY_LINES_MAX);
-    const lines = (await client.recent(current.group, wanted)).filter((line) => line.cursor !== undefined);
-    say([`── the last ${lines.length} lines of ${group} ──`]);
-    show(lines);
-    return say(['── end of the history ──']);
-  }
-  const { lines, stoppedEarly } = await client.search(current.group, text, FOUND_LINES_MAX);
-  const more = lines.length >= FOUND_LINES_MAX ? ', the newest' : '';
-  say([
-    `── ${lines.length === 1 ? '1 line' : `${lines.length} lines`} of ${group} with "${neutralise(text)}"${more} ──`,
-  ]);
-  show(lines);
-  say([stoppedEarly ? '── older lines were not searched; /export FILE has them all ──' : '── end of the search ──']);
-}
-
-async function joinGroup(wanted: string, { client, say, switchTo, current }: CommandContext): Promise<void> {
-  const outcome = await client.joinGroup(wanted);
-  if (!('group' in outcome)) return say(joinRows(wanted, outcome));
-  const group = (await client.groups()).find((each) => each.group === outcome.group);
-  if (group === undefined) return;
-  if (group.group === current?.group) return say([`you are in #${neutralise(group.name)} already`]);
-  return switchTo(group);
-}
-
-async function createGroup(args: readonly string[], { client, say, switchTo }: CommandContext): Promise<void> {
-  const [wanted = ''] = args;
-  const options = args.includes(PRIVATE_FLAG) ? { handshakes: 'private' as const } : {};
-  const outcome = await client.openGroup(wanted, options);
-  if (outcome.kind !== 'created') return say([`there is a group #${neutralise(wanted)} already`]);
-  const made = (await client.groups()).find((each) => each.group === outcome.group);
-  if (made !== undefined) await switchTo(made);
-}
-
-async function switchGroup(wanted: string, { client, current, say, switchTo }: CommandContext): Promise<void> {
-  const folded = foldName(wanted);
-  const group = (await client.groups()).find((each) => foldName(each.name) === folded);
-  if (group === undefined) return say([`you are in no group #${neutralise(wanted)}; /groups lists yours`]);
-  if (group.group === current?.group) return say([`you are in #${neutralise(group.name)} already`]);
-  return switchTo(group);
-}
-
-function groupRows(groups: readonly GroupStatus[], current: GroupStatus | undefined): string[] {
-  if (groups.length === 0) return ['you are in no group yet'];
-  return groups.map((each) => {
-    const mark = each.group === current?.group ? '*' : ' ';
-    const unread = `${each.unread > 0 ? `, ${each.unread} unread` : ''}${each.muted === true ? ', muted' : ''}`;
-    return `${mark} #${neutralise(each.name)}  ${each.members === 1 ? '1 member' : `${each.members} members`}${unread}${stateText(each)}`;
-  });
-}
-
-function stateText(group: GroupStatus): string {
-  if (group.state === 'removed') return ', you are no longer a member';
-  return group.state === 'parked' ? `, stopped here: ${neutralise(group.parkedReason ?? 'an entry failed')}` : '';
 }
 
 function done(outcome: Done, text: string): string {

@@ -43,7 +43,10 @@ export interface TaskOptions {
 export async function runTask(options: TaskOptions): Promise<ExitCode> {
   const { client, task, err } = options;
   const code = await client.takeRecoveryCode();
-  if (code !== undefined) for (const row of recoveryRows(code)) err(row);
+  if (code !== undefined) {
+    for (const row of recoveryRows(code)) err(row);
+    await client.recoveryCodeShown();
+  }
   const group = await findGroup(options);
   if (group === undefined) return EXIT.error;
   switch (task.kind) {

@@ -22,7 +22,8 @@ export interface Screen {
   readonly columns: number;
   /**
    * Puts rows above the footer, where they are never touched again, and draws the footer, in one write: nobody sees a
-   * message both as waiting and as sent. Rows must fit the width, or else the terminal breaks them.
+   * message both as waiting and as sent; what is there already is not written again. Rows must fit the width, or else the
+   * terminal breaks them.
    */
   draw(footer: Footer, rows?: readonly string[]): void;
   /** The terminal has another size: draws the footer anew at its place. */
@@ -36,6 +37,9 @@ export interface Screen {
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
 const COLUMNS_MIN = 8;
+/** How much of the screen a long text may take while it is typed: the talk stays in sight. */
+const TEXT_SHARE = 0.6;
+const TEXT_ROWS_MIN = 3;
 
 interface Laid {
   readonly rows: readonly string[];
@@ -50,8 +54,9 @@ export function createScreen(output: TerminalOutput, palette: Palette): Screen {
   const columns = () => Math.max(COLUMNS_MIN, output.columns ?? DEFAULT_COLUMNS);
 
   const erase = () => `\r${up(drawn.cursorRow)}\u001b[J`;
-  const paint = (before: string) => {
-    drawn = layOut(footer, columns(), Math.max(2, (output.rows ?? DEFAULT_ROWS) - 1), palette);
+  const laid = () => layOut(footer, columns(), Math.max(2, (output.rows ?? DEFAULT_ROWS) - 1), palette);
+  const paint = (before: string, next = laid()) => {
+    drawn = next;
     const back = up(drawn.rows.length - 1 - drawn.cursorRow);
     output.write(`${before}${drawn.rows.join('\r\n')}\r${back}${right(drawn.cursorColumn)}`);
   };
@@ -62,7 +67,9 @@ export function createScreen(output: TerminalOutput, palette: Palette): Screen {
     },
     draw: (next, rows = []) => {
       footer = next;
-      paint(`${erase()}${rows.map((row) => `${row}\r\n`).join('')}`);
+      const laidOut = laid();
+      if (rows.length === 0 && isSame(laidOut, drawn)) return;
+      paint(`${erase()}${rows.map((row) => `${row}\r\n`).join('')}`, laidOut);
     },
     resized: () => {
       // Terminals that reflow have broken our rows at the new width; the cursor stands that much deeper.
@@ -75,6 +82,15 @@ export function createScreen(output: TerminalOutput, palette: Palette): Screen {
       drawn = { rows: [''], cursorRow: 0, cursorColumn: 0 };
     },
   };
+}
+
+function isSame(left: Laid, right: Laid): boolean {
+  return (
+    left.cursorRow === right.cursorRow &&
+    left.cursorColumn === right.cursorColumn &&
+    left.rows.length === right.rows.length &&
+    left.rows.every((row, index) => row === right.rows[index])
+  );
 }
 
 /** Footer → rows that fit the width (so that the terminal never breaks one by itself) and the cursor's place among them. */
@@ -112,7 +128,7 @@ export function layOut(footer: Footer, columns: number, rowsMax: number, palette
   }
   rows.push(row);
   // A cursor in a full row's free last cell would be column `room`: that cell exists.
-  const window = windowAround(rows, cursorRow, rowsMax);
+  const window = windowAround(rows, cursorRow, Math.max(TEXT_ROWS_MIN, Math.floor(rowsMax * TEXT_SHARE)), palette);
   const notes = footer.notes.slice(0, Math.max(0, rowsMax - window.rows.length)).map((note) => palette.faint(note));
   return {
     rows: [...notes, ...window.rows],
@@ -121,10 +137,21 @@ export function layOut(footer: Footer, columns: number, rowsMax: number, palette
   };
 }
 
-/** A text taller than the screen is shown around the cursor. */
-function windowAround(rows: readonly string[], cursorRow: number, max: number): { rows: string[]; start: number } {
+/** A text taller than its share of the screen is shown around the cursor, between marks of how much is hidden. */
+function windowAround(
+  rows: readonly string[],
+  cursorRow: number,
+  max: number,
+  palette: Palette,
+): { rows: string[]; start: number } {
   const start = Math.max(0, Math.min(cursorRow - Math.floor(max / 2), rows.length - max));
-  return { rows: rows.slice(start, start + max), start };
+  const shown = rows.slice(start, start + max);
+  const below = rows.length - start - shown.length;
+  const mark = (count: number) => palette.faint(`  … ${count}`);
+  // the row of the cursor is never a mark
+  if (start > 0 && cursorRow > start) shown[0] = mark(start + 1);
+  if (below > 0 && cursorRow < start + shown.length - 1) shown[shown.length - 1] = mark(below + 1);
+  return { rows: shown, start };
 }
 
 function reflowedCursorRow(drawn: Laid, columns: number): number {

@@ -1,4 +1,6 @@
 import type { GroupId } from '../../wire/ids.ts';
+import type { HistoryLine, SendAs } from '../chat-client.ts';
+import { messageRows } from './message-text.ts';
 
 /** Unsent messages shown above the prompt; more are only counted. */
 export const UNSENT_SHOWN_MAX = 4;
@@ -7,9 +9,9 @@ const SETTLED_MAX = 1000;
 
 export interface Unsent {
   /** A message was entered: shown from now on. */
-  add(group: GroupId, text: string): UnsentMessage;
+  add(group: GroupId, text: string, how?: SendAs): UnsentMessage;
   /** A message of an earlier session that still waits. */
-  restore(group: GroupId, text: string, id: string): void;
+  restore(line: Extract<HistoryLine, { kind: 'message' }>): void;
   /** It is in the outbox under this id. */
   stored(message: UnsentMessage, id: string): void;
   /** It is on the screen as a line of the conversation, or was given up. */
@@ -20,7 +22,10 @@ export interface Unsent {
 
 export interface UnsentMessage {
   readonly group: GroupId;
+  /** What it will look like, on one row. Not harmless yet. */
   readonly text: string;
+  /** Its sender does it, rather than says it. */
+  readonly action?: true;
 }
 
 /** What was entered and is not yet in the log, in order. */
@@ -29,14 +34,15 @@ export function createUnsent(): Unsent {
   const byId = new Map<string, UnsentMessage>();
   const settledEarly = new Set<string>();
   return {
-    add: (group, text) => {
-      const message: UnsentMessage = { group, text };
+    add: (group, text, how = {}) => {
+      const message: UnsentMessage = { group, text: shownAs(text, how), ...actionOf(how.as === 'action') };
       waiting.add(message);
       return message;
     },
-    restore: (group, text, id) => {
+    restore: (line) => {
+      const { group, id } = line;
       if (byId.has(id)) return;
-      const message: UnsentMessage = { group, text };
+      const message: UnsentMessage = { group, text: messageRows(line).join(' '), ...actionOf(line.action === true) };
       waiting.add(message);
       byId.set(id, message);
     },
@@ -57,4 +63,16 @@ export function createUnsent(): Unsent {
     drop: (message) => void waiting.delete(message),
     inGroup: (group) => [...waiting].filter((message) => message.group === group),
   };
+}
+
+function actionOf(action: boolean): { readonly action?: true } {
+  return action ? { action: true } : {};
+}
+
+/** As {@link messageRows} will show it, as far as it is known before it is sent. */
+function shownAs(text: string, { inReplyTo, replaces, deleted, as }: SendAs): string {
+  if (as === 'topic') return `[set the topic: ${text}]`;
+  if (deleted === true) return '[took back a message]';
+  if (replaces !== undefined) return `[edited] ${text}`;
+  return inReplyTo === undefined ? text : `[reply] ${text}`;
 }

@@ -22,7 +22,8 @@ describe('commands about the own account', () => {
     expect(await rows('/revoke phone')).toEqual(['your device "phone" is revoked; it leaves your groups by itself']);
     expect(await rows('/revoke my tablet')).toEqual(['not done: you have no device "my tablet"']);
     expect(await rows('/link abcd-efgh')).toEqual([
-      'the new device belongs to your account; it joins your groups by itself',
+      'the new device "new device" (abcd-efg) belongs to your account; it joins your groups by itself',
+      'if it is not yours: /revoke abcd-efg',
     ]);
     expect((await rows('/link')).join('\n')).toContain(`mlschat link ${fakePerson('alice').account}`);
     expect(await rows('/rename two names')).toEqual(['mistake']);

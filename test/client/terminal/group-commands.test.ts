@@ -22,7 +22,7 @@ test('a group is made private by a flag, and a policy has one form', () => {
   expect(command('/policy invite members')).toEqual(['policy', 'invite', 'members']);
   expect(command('/policy invite everybody')).toMatchObject({ kind: 'mistake' });
   expect(command('/policy')).toMatchObject({ kind: 'mistake' });
-  const known = { people: [], members: ['bob'], groups: [] };
+  const known = { people: [], members: ['bob'], groups: [], devices: [] };
   expect(complete('/policy invite m', known)?.text).toBe('members ');
   expect(complete('/promote b', known)?.text).toBe('bob ');
 });
@@ -41,6 +41,7 @@ test('what is done to roles is said, and /list says what an opaque group is', as
       say: (rows) => said.push(...rows),
       show: () => {},
       switchTo: async (entered) => void said.push(`in ${entered.name}`),
+      send: (text, how) => client.send(group, text, how),
       quit: () => {},
     });
   };
@@ -61,6 +62,6 @@ test('what is done to roles is said, and /list says what an opaque group is', as
     '#tea every member may invite',
     '#tea handshakes are private: the server believes its members who is in it, and checks no roles',
     'in salt',
-    'there is a group #salt already',
+    'there is a group #salt already, and you are in it: /switch salt',
   ]);
 });

@@ -342,7 +342,7 @@ describe('several groups', () => {
     await chat.sees('unread: #cake 2');
     expect(chat.terminal.screen().join('\n')).not.toContain('anyone?');
     chat.enter('/groups');
-    await chat.sees('* #tea  2 members');
+    await chat.sees('* #tea   2 members');
     await chat.sees('  #cake  2 members, 2 unread');
     chat.enter('/switch #CAKE');
     await chat.sees('#cake <carol> hello?');
@@ -353,7 +353,7 @@ describe('several groups', () => {
   test('/switch to a group one is not in says so', async () => {
     const chat = await startChat();
     chat.enter('/switch coffee');
-    await chat.sees('you are in no group #coffee; /groups lists yours');
+    await chat.sees('you are in no group #coffee; /groups lists yours, /join coffee tries to get in');
     await chat.quit();
   });
 });
@@ -366,10 +366,11 @@ describe('without an invitation', () => {
     await chat.sees('The group #tea exists already, and there is no invitation for you.');
     await chat.sees('Ask to be invited: bob, carol. It opens here when the invitation comes.');
     chat.enter('let me in');
-    await chat.sees('you are in no group yet, so nothing was sent');
+    await chat.sees('not sent: you are in no group yet; #tea opens when somebody has invited you');
+    await chat.sees('alice> let me in');
     client.control.invite('tea', 'bob');
     await chat.sees('Connected to group: tea');
-    await chat.sees('#tea alice>');
+    await chat.sees('#tea alice> let me in');
     expect(chat.talk().filter((row) => row.includes('added you'))).toEqual(['#tea <bob> [added you to the group]']);
     await chat.quit();
   });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { deviceNames } from '../../../src/client/terminal/account-rows.ts';
 import { complete } from '../../../src/client/terminal/complete.ts';
 import { type EditAction, type Editor, EMPTY_EDITOR, edit, enter } from '../../../src/client/terminal/editor.ts';
 import { createInOrder, WAITING_MAX } from '../../../src/client/terminal/in-order.ts';
@@ -7,6 +8,7 @@ import { createPalette } from '../../../src/client/terminal/palette.ts';
 import { parseInput } from '../../../src/client/terminal/parse-input.ts';
 import { layOut } from '../../../src/client/terminal/screen.ts';
 import { graphemesOf, textWidth } from '../../../src/client/terminal/text-width.ts';
+import type { DeviceId } from '../../../src/wire/ids.ts';
 
 const kinds = [
   ...['backspace', 'delete', 'left', 'right', 'word-left', 'word-right', 'home', 'end'],
@@ -64,6 +66,20 @@ describe('the line being typed', () => {
     expect(seen).toEqual(['second', 'first', 'first', 'second', 'draft', 'draft']);
   });
 
+  test('in a text of several rows the arrow keys go from row to row first, and Ctrl-U takes the row, then its break', () => {
+    let editor = edit(enter(typed('before')), { kind: 'insert', text: 'first row\n世界\nthird' });
+    const places = [];
+    for (const kind of ['older', 'older', 'newer', 'older', 'older', 'newer'] as const) {
+      editor = edit(editor, { kind });
+      places.push(`${editor.text.slice(0, editor.cursor)}|`.split('\n').at(-1));
+    }
+    expect(places).toEqual(['世界|', 'fi|', '世界|', 'fi|', 'before|', 'third|']);
+    for (const left of ['first row\n世界\n', 'first row\n世界', 'first row\n', 'first row', '', '']) {
+      editor = edit(editor, { kind: 'cut-to-start' });
+      expect(editor.text).toBe(left);
+    }
+  });
+
   test('control characters are not taken in, line breaks of any kind are one', () => {
     expect(typed('a\r\nb\rc\nd\u001b[2J\u0007').text).toBe('a\nb\nc\nd[2J');
   });
@@ -96,7 +112,10 @@ describe('what a line means', () => {
 });
 
 describe('Tab', () => {
-  const known = { people: ['alice', 'bob', 'carol', 'carla'], members: ['alice', 'bob'], groups: ['tea', 'cake'] };
+  const known = {
+    ...{ people: ['alice', 'bob', 'carol', 'carla'], members: ['alice', 'bob'] },
+    ...{ groups: ['tea', 'cake'], devices: ['phone', 'x3p4'] },
+  };
 
   test.each([
     ['/inv', '/invite '],
@@ -108,10 +127,23 @@ describe('Tab', () => {
     ['hello al', 'hello alice '],
     ['/list a', '/list a'],
     ['hello zz', 'hello zz'],
+    ['/revoke p', '/revoke phone '],
+    ['/help rec', '/help receipts '],
     ['', ''],
   ])('completes %j to %j', (line, wanted) => {
     const found = complete(line, known);
     expect(found === undefined ? line : line.slice(0, found.from) + found.text).toBe(wanted);
+  });
+
+  test('a device is named by its label where that is one word of its own, else by its id; never this one, nor an ended one', () => {
+    const device = (id: string, label: string, more: { me?: true; revoked?: true } = {}) => ({
+      ...{ device: id.padEnd(32, 'a') as DeviceId, label, me: more.me === true, revoked: more.revoked === true },
+    });
+    const devices = [
+      ...[device('one', 'laptop', { me: true }), device('two', 'phone'), device('three', 'box')],
+      ...[device('four', 'box'), device('five', 'my old box'), device('six', 'phone', { revoked: true })],
+    ];
+    expect(deviceNames(devices)).toEqual(['phone', 'threeaaa', 'fouraaaa', 'fiveaaaa']);
   });
 
   test('says what would fit when it is not certain', () => {
@@ -135,13 +167,18 @@ describe('the footer', () => {
     );
   });
 
-  test('a text taller than the screen is shown around the cursor', () => {
+  test('a text taller than the screen is shown around the cursor, with what is hidden counted and room for the talk', () => {
     const text = Array.from({ length: 50 }, (_, index) => `row ${index}`).join('\n');
-    for (const cursor of [0, 150, text.length]) {
+    const shown = (cursor: number) => {
       const laid = layOut({ notes: ['note'], prompt: '> ', text, cursor }, 40, 10, createPalette(0));
-      expect(laid.rows).toHaveLength(10);
-      expect(laid.cursorRow).toBeLessThan(10);
-    }
+      return [laid.rows[laid.cursorRow]?.trim(), laid.rows.map((row) => row.trim())];
+    };
+    expect(shown(0)).toEqual(['> row 0', ['note', '> row 0', 'row 1', 'row 2', 'row 3', 'row 4', '… 45']]);
+    expect(shown(text.indexOf('row 20'))).toEqual([
+      'row 20',
+      ['note', '… 18', 'row 18', 'row 19', 'row 20', 'row 21', '… 28'],
+    ]);
+    expect(shown(text.length)).toEqual(['row 49', ['note', '… 45', 'row 45', 'row 46', 'row 47', 'row 48', 'row 49']]);
   });
 });
 
