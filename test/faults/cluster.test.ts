@@ -72,6 +72,25 @@ describe.skipIf(!isTestedWithReplicas(version))(`two nodes on three replicas (na
     }
   });
 
+  it('a leader that is not heard any more, while its connections stay open, is replaced', async () => {
+    const { leading } = await leader();
+    leading.partition('sent');
+    await writers.acknowledged(ENOUGH);
+    leading.rejoin();
+    await writers.acknowledged(ENOUGH);
+  });
+
+  it('a leader that hears nothing any more loses and repeats nothing; once it hears again everything goes on', async () => {
+    const { leading } = await leader();
+    leading.partition('received');
+    // it is heard, so that nobody takes its place before it gives up by itself, and disturbs the next one: safe, but slow
+    const answered = (): number => [...writers.answers.values()].reduce((sum, count) => sum + count, 0);
+    const enough = answered() + ENOUGH;
+    await until(() => answered() >= enough);
+    leading.rejoin();
+    await writers.acknowledged(ENOUGH);
+  });
+
   it('a leader that stops without ending, and goes on later, loses and repeats nothing', async () => {
     const { leading } = await leader();
     leading.pause();

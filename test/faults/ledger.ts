@@ -4,6 +4,9 @@ import { decodeEntry, EMPTY_HEAD, type Entry, isGroupEntry, nextHead } from '../
 import { okValue } from '../support/signed-client.ts';
 import { pathOf, type TestDevice } from '../support/test-device.ts';
 
+/** A member as far as it reads; a device of this key may write elsewhere. */
+type Reader = Pick<TestDevice, 'name' | 'http' | 'cursor' | 'syncAll'>;
+
 /** What servers acknowledged: id and position of every message of one group that got a 201. */
 export interface Ledger {
   readonly size: number;
@@ -14,8 +17,9 @@ export interface Ledger {
    *
    * @returns every difference, a sentence each. None: what was acknowledged stands at its position, once, for every
    *   member; positions have no hole, no id stands twice, the chain of heads holds and ends equally for all
+   * @param after the last position of the group that is not served any more; 0 when all are
    */
-  differences(group: Uint8Array, members: readonly TestDevice[]): Promise<string[]>;
+  differences(group: Uint8Array, members: readonly Reader[], after?: number): Promise<string[]>;
 }
 
 const PAGE_ENTRIES = 1_000;
@@ -32,12 +36,12 @@ export function createLedger(): Ledger {
       if (before !== position) contradictions.push(`${id} was acknowledged at ${before} and at ${position}`);
       acknowledged.set(id, position);
     },
-    async differences(group, members) {
+    async differences(group, members, after = 0) {
       const found = [...contradictions];
       const ends = new Set<string>();
       for (const member of members) {
         const tell = (text: string): void => void found.push(`${member.name}: ${text}`);
-        const log = await groupLog(member, group);
+        const log = await groupLog(member, group, after);
         ends.add(`${log.position} ${toHex(log.head)}`);
         compare(acknowledged, log.entries.map(decodeEntry), (text) => tell(`in the group's log ${text}`));
         if (log.entries.length === log.position) {
@@ -73,9 +77,9 @@ function compare(
   }
 }
 
-async function groupLog(member: TestDevice, group: Uint8Array) {
+async function groupLog(member: Reader, group: Uint8Array, from: number) {
   const entries: Uint8Array[] = [];
-  let after = 0;
+  let after = from;
   for (;;) {
     const target = `${pathOf(group)}/log?after=${after}&limit=${PAGE_ENTRIES}`;
     const page = okValue(await member.http.request('GET', target));
@@ -86,7 +90,7 @@ async function groupLog(member: TestDevice, group: Uint8Array) {
 }
 
 /** From the beginning, whatever the member has read already; its own cursor stays where it is. */
-async function syncFromStart(member: TestDevice, group: Uint8Array): Promise<Entry[]> {
+async function syncFromStart(member: Reader, group: Uint8Array): Promise<Entry[]> {
   const { cursor } = member;
   member.cursor = 'start';
   try {

@@ -7,6 +7,8 @@ const GROUP = 'tea';
 /** One person's whole life in the chat: several processes of `mlschat`, one after another, on one folder. */
 export interface Life {
   readonly name: string;
+  /** Of the process that runs now. */
+  readonly pid: number;
   say(text: string): void;
   /** Ends its process as it is, and starts another one that goes on at the last line this one printed. */
   dieAndReturn(): Promise<void>;
@@ -30,14 +32,14 @@ interface PrintedLine {
 export const IS_IN = /"kind":"(created|joined)"/;
 export const WAITS = /Ask to be invited/;
 
-export function beginLife(name: string, folder: string, url: string): Life {
+export function beginLife(name: string, folder: string, url: string, env: NodeJS.ProcessEnv = {}): Life {
   const past: string[] = [];
   const said: string[] = [];
   let deaths = 0;
   const start = (since: string | undefined): ChildLines => {
     const from = since === undefined ? [] : ['--since-cursor', since];
     const args = ['--server', url, '--config', join(folder, name), '--json', ...from, GROUP, name];
-    return spawnLines(process.execPath, [MLSCHAT, ...args]);
+    return spawnLines(process.execPath, [MLSCHAT, ...args], env);
   };
   let child = start(undefined);
   const printed = (): PrintedLine[] =>
@@ -45,6 +47,9 @@ export function beginLife(name: string, folder: string, url: string): Life {
   return {
     name,
     said,
+    get pid() {
+      return child.pid;
+    },
     get deaths() {
       return deaths;
     },

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toBase64Url } from '../../src/wire/bytes.ts';
 import { createDeviceKey } from '../support/signed-client.ts';
@@ -57,9 +56,4 @@ export async function makeSenders(url: () => string, count: number) {
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
-}
-
-/** What a process has taken for itself, MiB: without the files it has mapped, which its tables are. */
-export function memoryMib(pid: number): number {
-  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }

@@ -4,8 +4,6 @@ import { playRounds } from './rounds.ts';
 import { soak } from './soak.ts';
 
 const UNITS_S = { s: 1, m: 60, h: 3_600 } as const;
-const MEMORY_GROWTH_MAX = 1.2;
-const MEMORY_GROWTH_MAX_MIB = 32;
 
 const { values } = parseArgs({
   options: {
@@ -34,10 +32,13 @@ async function rounds(): Promise<boolean> {
 
 async function soakFor(seconds: number): Promise<boolean> {
   const summary = await soak(seconds, say);
-  const [early, late] = summary.memoryMib;
-  const isFlat = late <= early * MEMORY_GROWTH_MAX + MEMORY_GROWTH_MAX_MIB;
-  say(JSON.stringify({ ...summary, isFlat }, null, 2));
-  return isFlat && summary.differences === 0;
+  const { memory, ...counts } = summary;
+  for (const [name, { fromMib, toMib, mibPerHour, uncertainty, isFlat }] of Object.entries(memory)) {
+    const trend = `${mibPerHour.toFixed(1)} ± ${uncertainty.toFixed(1)} MiB an hour`;
+    say(`${name}: ${fromMib.toFixed(1)} → ${toMib.toFixed(1)} MiB, ${trend}: ${isFlat ? 'flat' : 'GROWS'}`);
+  }
+  say(JSON.stringify(counts, null, 2));
+  return summary.differences.length === 0 && Object.values(memory).every(({ isFlat }) => isFlat);
 }
 
 function secondsOf(text: string): number {

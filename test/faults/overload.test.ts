@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import { startServerProcess } from '../support/server.ts';
 import { createLedger } from './ledger.ts';
-import { makeSenders, memoryMib, quantile, startLoad } from './load.ts';
+import { makeSenders, quantile, startLoad } from './load.ts';
+import { memoryMib } from './memory.ts';
 import type { Sent } from './overload-load.ts';
+import { openRawConnection } from './raw-http.ts';
 
 const SENDERS = 8;
 const WARM_UP = 600;
@@ -68,4 +70,23 @@ it(`D13: at ${TIMES} times the load it can take the server says so at once, stay
   const mine = [...calm, ...storm, ...after].filter(({ sender, status }) => sender === 0 && status === 201);
   expect(mine.filter(({ id }) => !stored.has(id))).toEqual([]);
   expect(await ledger.differences(group, [device])).toEqual([]);
+});
+
+const STORM = 1_000;
+const HEALTH = Buffer.from('GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n');
+
+it(`D13: of ${STORM} connections that come at once every one is answered, and who was connected before is heard all the time`, async () => {
+  await using server = await startServerProcess();
+  const port = Number(new URL(server.url()).port);
+  const known = openRawConnection(port);
+  const newcomers = Array.from({ length: STORM }, () => openRawConnection(port));
+  let waiting = STORM;
+  const answers = newcomers.map(async (connection) => {
+    const answer = await connection.send(HEALTH);
+    waiting -= 1;
+    return answer?.status;
+  });
+  while (waiting > 0) expect((await known.send(HEALTH))?.status).toBe(200);
+  expect((await Promise.all(answers)).filter((status) => status !== 200)).toEqual([]);
+  for (const connection of [known, ...newcomers]) connection.close();
 });

@@ -4,6 +4,7 @@ import { childrenOf } from '../support/process.ts';
 import { seeded } from '../support/seeded.ts';
 import { startServerProcess } from '../support/server.ts';
 import { until } from '../support/until.ts';
+import { startCompanions } from './companions.ts';
 import { beginLife, IS_IN, type Life, WAITS } from './lives.ts';
 import { startWriters } from './writers.ts';
 
@@ -37,9 +38,10 @@ const ACKNOWLEDGED_A_ROUND = 4;
 const PAUSE_EVERY = 4;
 
 /**
- * Rounds of faults against a whole system under load: `mlsd` with its nats-server, people in `mlschat`, and devices that
- * write without end. Each round kills, or stops for a while, any combination of the three at a random moment, and goes
- * on once every device has had messages acknowledged again. At the end everything acknowledged is looked for.
+ * Rounds of faults against a whole system under load: `mlsd` with its nats-server, people in `mlschat`, and devices that write
+ * without end, attachments, a second device and a private group among them. Each round kills, or stops for a while, any
+ * combination of the three at a random moment, and goes on once everybody who writes has had messages acknowledged again.
+ * At the end everything acknowledged is looked for.
  */
 export async function playRounds(options: RoundsOptions): Promise<RoundsSummary> {
   const random = seeded(options.seed);
@@ -56,6 +58,7 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsSummary>
     lives[0]!.say(`/invite ${PEOPLE.slice(1).join(' ')}`);
     for (const life of lives) await life.waitFor(IS_IN, 'is in');
     const writers = await startWriters({ url: server.url, members: WRITERS, name: 'writer' });
+    const companions = await startCompanions(server.url);
 
     for (let round = 0; round < options.rounds; round += 1) {
       for (let i = 0; i < SENTENCES_A_ROUND; i += 1) {
@@ -72,7 +75,7 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsSummary>
       options.onRound?.(`round ${round + 1} of ${options.rounds}: ${name}, ${writers.ledger.size} acknowledged`);
       if (how === 'kill') await kill(parts, life);
       else await pause(parts, life);
-      await writers.acknowledged(ACKNOWLEDGED_A_ROUND);
+      await Promise.all([writers.acknowledged(ACKNOWLEDGED_A_ROUND), companions.more(ACKNOWLEDGED_A_ROUND)]);
     }
 
     for (const life of lives) life.say(`${life.name} is done`);
@@ -80,12 +83,15 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsSummary>
       for (const name of PEOPLE) await life.waitFor(new RegExp(`"${name} is done"`), `reads the end of ${name}`);
     }
     await writers.stop();
-    const differences = await writers.ledger.differences(writers.group, writers.members);
+    const differences = [
+      ...(await writers.ledger.differences(writers.group, writers.members)),
+      ...(await companions.stop()),
+    ];
     const chat = compareChats(lives);
     const { ledger, commits } = writers;
     return {
       faults,
-      acknowledged: ledger.size,
+      acknowledged: ledger.size + companions.acknowledged,
       commits,
       chatLines: chat.lines,
       differences: [...differences, ...chat.differences],
@@ -129,7 +135,7 @@ function someOf(bits: number): Part[] {
 }
 
 /** Everybody saw the same, nothing twice; and everything that somebody said who never died. */
-function compareChats(lives: readonly Life[]): { lines: number; differences: string[] } {
+export function compareChats(lives: readonly Life[]): { lines: number; differences: string[] } {
   const differences: string[] = [];
   const [first, ...others] = lives.map((life) => ({ life, texts: life.texts() }));
   for (const { life, texts } of [first!, ...others]) {

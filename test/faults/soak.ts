@@ -1,65 +1,148 @@
+import { join } from 'node:path';
+import { tempFolder } from '../support/nats.ts';
+import { childrenOf } from '../support/process.ts';
 import { startServerProcess } from '../support/server.ts';
-import { makeSenders, memoryMib, quantile, startLoad } from './load.ts';
+import { startChurn } from './churn.ts';
+import { beginLife, IS_IN, type Life, WAITS } from './lives.ts';
+import { makeSenders, quantile, startLoad } from './load.ts';
+import { judgeMemory, type MemorySample, type MemoryTrend, memoryMib, openHeapDiary } from './memory.ts';
+import { compareChats } from './rounds.ts';
 
 export interface SoakSummary {
   readonly seconds: number;
   readonly acknowledged: number;
   readonly refused: number;
-  /** Acknowledged messages that their sender did not find exactly once afterwards. */
-  readonly differences: number;
-  /** Least of the server's own memory, MiB, in the second and in the last quarter of the time: what collections leave. */
-  readonly memoryMib: readonly [second: number, last: number];
+  /** Turns of everything else that comes and goes: sessions, streams, polls, attachments, commits. */
+  readonly turns: number;
+  /** Lines of the chat of two people. */
+  readonly chatLines: number;
+  /** What should not be, a sentence each. */
+  readonly differences: readonly string[];
+  /** Median of the p99 of all phases, ms. */
   readonly p99Ms: number;
+  readonly memory: Readonly<Record<string, MemoryTrend>>;
 }
 
 const SENDERS = 16;
 const IN_FLIGHT = 16;
-const REQUESTS_A_PHASE = 2_000;
+const REQUESTS_A_SECOND = 120;
+const REQUESTS_A_PHASE = 600;
 const PAGE_ENTRIES = 1_000;
+const CREATED = 201;
+const LOOK_EVERY_MS = 1_000;
+const SENTENCE_EVERY_MS = 1_000;
+/** Heaps are seen after full collections; what a process has taken from the system also holds garbage and gaps. */
+const HEAP_GROWTH_MAX = { share: 0.05, mib: 3 };
+const TAKEN_GROWTH_MAX = { share: 0.1, mib: 12 };
 
-/** Steady load on one server for a time; afterwards everything acknowledged is looked for. */
+/**
+ * Steady load on one server for a time, with two people in a chat. Afterwards everything acknowledged is looked for, and the memory
+ * of server, `nats-server` and a client is judged.
+ */
 export async function soak(seconds: number, onPhase?: (text: string) => void): Promise<SoakSummary> {
-  await using server = await startServerProcess();
+  await using folder = await tempFolder();
+  const diaries = { server: openHeapDiary(join(folder.path, 'a')), client: openHeapDiary(join(folder.path, 'b')) };
+  await using server = await startServerProcess({ folder: join(folder.path, 'data'), env: diaries.server.env });
   await using load = startLoad();
   const { senders, devices } = await makeSenders(server.url, SENDERS);
-  const memory: number[] = [];
-  const p99s: number[] = [];
-  const acknowledged = devices.map(() => new Set<string>());
-  let refused = 0;
-  const end = Date.now() + seconds * 1000;
-  while (Date.now() < end) {
-    const order = { url: server.url(), senders, requests: REQUESTS_A_PHASE, inFlight: IN_FLIGHT };
-    const sent = await load.play(order);
-    for (const { sender, status, id } of sent) {
-      if (status === 201) acknowledged[sender]!.add(id);
-      else refused += 1;
+  const lives: Life[] = [];
+  try {
+    const alice = beginLife('alice', folder.path, server.url());
+    lives.push(alice);
+    await alice.waitFor(IS_IN, 'founds');
+    const bob = beginLife('bob', folder.path, server.url(), diaries.client.env);
+    lives.push(bob);
+    await bob.waitFor(WAITS, 'waits');
+    alice.say('/invite bob');
+    await bob.waitFor(IS_IN, 'is in');
+    const churn = await startChurn(server.url);
+    const taken = watchTaken({
+      server: server.process().pid,
+      'nats-server': childrenOf(server.process().pid, 'nats-server')[0]!,
+      client: bob.pid,
+    });
+    let lines = 0;
+    const talking = setInterval(() => {
+      const life = lives[lines % 2]!;
+      life.say(`${life.name} says ${lines}`);
+      lines += 1;
+    }, SENTENCE_EVERY_MS);
+    const acknowledged = devices.map(() => new Set<string>());
+    const p99s: number[] = [];
+    let refused = 0;
+    try {
+      for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
+        const shape = { requests: REQUESTS_A_PHASE, inFlight: IN_FLIGHT, perSecond: REQUESTS_A_SECOND };
+        const sent = await load.play({ url: server.url(), senders, ...shape });
+        for (const { sender, status, id } of sent) {
+          if (status === CREATED) acknowledged[sender]!.add(id);
+          else refused += 1;
+        }
+        const all = sent.map(({ ms }) => ms);
+        p99s.push(quantile(all, 0.99));
+        onPhase?.(`${count(acknowledged)} acknowledged, ${refused} refused, ${churn.turns} turns, ${taken.describe()}`);
+      }
+    } finally {
+      clearInterval(talking);
+      taken.stop();
     }
-    p99s.push(
-      quantile(
-        sent.map(({ ms }) => ms),
-        0.99,
-      ),
-    );
-    memory.push(memoryMib(server.process().pid));
-    const total = acknowledged.reduce((sum, { size }) => sum + size, 0);
-    onPhase?.(`${total} acknowledged, ${refused} refused, ${memory.at(-1)!.toFixed(0)} MiB`);
+    await churn.stop();
+    for (const life of lives) life.say(`${life.name} is done`);
+    for (const life of lives) {
+      for (const { name } of lives) await life.waitFor(new RegExp(`"${name} is done"`), `reads the end of ${name}`);
+    }
+    const chat = compareChats(lives);
+    const memory: Record<string, MemoryTrend> = {};
+    for (const [name, samples] of taken.samples) memory[`${name}: taken`] = judgeMemory(samples, TAKEN_GROWTH_MAX);
+    for (const [name, diary] of Object.entries(diaries)) {
+      for (const [thread, samples] of diary.read()) {
+        memory[`${name}: heap of thread ${thread}`] = judgeMemory(samples, HEAP_GROWTH_MAX);
+      }
+    }
+    return {
+      seconds,
+      acknowledged: count(acknowledged),
+      refused,
+      turns: churn.turns,
+      chatLines: chat.lines,
+      differences: [...chat.differences, ...(await missing(devices, acknowledged))],
+      p99Ms: quantile(p99s, 0.5),
+      memory,
+    };
+  } finally {
+    for (const life of lives) await life.end();
   }
-  let differences = 0;
+}
+
+const count = (sets: readonly ReadonlySet<string>[]): number => sets.reduce((sum, { size }) => sum + size, 0);
+
+function watchTaken(pids: Readonly<Record<string, number>>) {
+  const samples = new Map(Object.keys(pids).map((name): [string, MemorySample[]] => [name, []]));
+  const timer = setInterval(() => {
+    for (const [name, pid] of Object.entries(pids)) samples.get(name)!.push({ at: Date.now(), mib: memoryMib(pid) });
+  }, LOOK_EVERY_MS);
+  return {
+    samples,
+    describe: () => [...samples].map(([name, all]) => `${name} ${all.at(-1)?.mib.toFixed(0)} MiB`).join(', '),
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** Acknowledged messages that their sender does not find exactly once. */
+async function missing(
+  devices: Awaited<ReturnType<typeof makeSenders>>['devices'],
+  acknowledged: readonly ReadonlySet<string>[],
+): Promise<string[]> {
+  const differences: string[] = [];
   for (const [i, { device }] of devices.entries()) {
     const found = new Map<string, number>();
     for (const entry of await device.syncAll(PAGE_ENTRIES)) {
       if (entry.kind === 'message') found.set(entry.id, (found.get(entry.id) ?? 0) + 1);
     }
-    for (const id of acknowledged[i]!) if (found.get(id) !== 1) differences += 1;
+    for (const id of acknowledged[i]!) {
+      const times = found.get(id) ?? 0;
+      if (times !== 1) differences.push(`${id} of ${device.name} was found ${times} times`);
+    }
   }
-  const quarter = (number: number): number =>
-    Math.min(...memory.slice(Math.floor((memory.length * number) / 4), Math.ceil((memory.length * (number + 1)) / 4)));
-  return {
-    seconds,
-    acknowledged: acknowledged.reduce((sum, { size }) => sum + size, 0),
-    refused,
-    differences,
-    memoryMib: [quarter(1), quarter(3)],
-    p99Ms: quantile(p99s, 0.5),
-  };
+  return differences;
 }

@@ -1,5 +1,5 @@
 import { toBase64Url } from '../../src/wire/bytes.ts';
-import { newId } from '../support/signed-client.ts';
+import { type Answered, newId } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
 import { createLedger, type Ledger } from './ledger.ts';
@@ -51,13 +51,7 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
   let commits = 0;
   let failure: unknown;
 
-  /** Until there is an answer that says more than "not now". */
-  const ask = async (request: () => ReturnType<TestDevice['postMessages']>) =>
-    await eventually(async () => {
-      const answered = await request().catch(() => undefined); // the server is away: the same again
-      count(answered === undefined ? 'lost' : String(answered.status));
-      return answered === undefined || REFUSED_FOR_NOW.has(answered.status) ? undefined : answered;
-    });
+  const ask = (request: () => Promise<Answered>) => untilAnswered(request, count);
   const commit = async (): Promise<void> => {
     const made = await founder.prepareCommit(group);
     const key = newId();
@@ -119,6 +113,22 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
       check();
     },
   };
+}
+
+/**
+ * Asks again until there is an answer that says more than "not now".
+ *
+ * @param count told of every try: its status, or `lost`
+ */
+export function untilAnswered(
+  request: () => Promise<Answered>,
+  count: (what: string) => void = () => undefined,
+): Promise<Answered> {
+  return eventually(async () => {
+    const answered = await request().catch(() => undefined); // the server is away: the same again
+    count(answered === undefined ? 'lost' : String(answered.status));
+    return answered === undefined || REFUSED_FOR_NOW.has(answered.status) ? undefined : answered;
+  });
 }
 
 const eventually = <Seen>(look: () => Promise<Seen | undefined | false>): Promise<Seen> => until(look);

@@ -1,5 +1,9 @@
+import type { MessageEntry } from '../../src/wire/entry.ts';
+import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { GroupTruth } from './group-truth.ts';
+import { followsGap, isToldOfEnd, untold } from './missed.ts';
 import type { Scene } from './scene.ts';
-import type { SimulatedClient } from './simulated-client.ts';
+import type { Deed, SimulatedClient } from './simulated-client.ts';
 import type { Violation } from './violation.ts';
 
 /** What still moves, or has not come to where it must; empty when a history is at its end. */
@@ -10,9 +14,16 @@ export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
     const at = node.tables?.standing.sequence;
     if (at !== log.events.length) say('all comes to rest', `${node.name} is at ${at} of ${log.events.length}`);
   }
+  const { accounts } = ledger;
   for (const client of clients) {
     const { persona, view, chat, deeds } = client;
     const { name, device } = persona;
+    // whoever got no name, or was never linked, is nobody; whoever was revoked has to hear of it, and then nothing moves any more
+    if (!accounts.isValid(device)) {
+      const mustKnow = chat !== undefined && accounts.isRevoked(device);
+      if (mustKnow && !client.knowsRevoked) say('all comes to rest', `${name} does not know that it was revoked`);
+      continue;
+    }
     if (chat === undefined) say('all comes to rest', `${name} is not there`);
     for (const deed of deeds) if (deed.state === 'running') say('intentions are answered', `${deed.text}: no answer`);
     if (view.waiting.size > 0) say('outboxes empty', `${name} has ${view.waiting.size} rows that wait`);
@@ -29,6 +40,8 @@ export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
       const isMember = truth.members.has(device);
       if (isMember !== (record?.phase === 'member')) {
         say('all comes to rest', `${name} is ${record?.phase ?? 'nothing'} in ${id}, a member: ${isMember}`);
+      } else if (isToldOfEnd(view.lines, id)) {
+        // was taken out in what is gone: there is nothing to come to
       } else if (!isMember && (record?.position ?? 0) < (truth.memberships.get(device)?.at(-1)?.to ?? 0)) {
         say('all comes to rest', `${name} has not seen that it was taken out of ${id}`);
       } else if (isMember && record?.position !== truth.entries.length) {
@@ -41,44 +54,83 @@ export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
 
 /** What must be true of a history that has come to rest. */
 export function finalViolations(scene: Scene): Violation[] {
-  return scene.clients.flatMap((client) => [...undelivered(scene, client), ...texts(scene, client)]);
+  const { clients, nodes, ledger } = scene;
+  return [
+    ...clients.flatMap((client) => [...undelivered(scene, client), ...texts(scene, client)]),
+    ...nodes.flatMap((node) => ledger.accounts.differences(node)),
+    ...differentTables(scene),
+    ...[...ledger.groups].flatMap(([id, { members }]) => stillThere(scene, id, [...members])),
+  ];
 }
 
-/** Every member of a time shows every message of that time, once; or says that it was sent before it had keys. */
+/** All nodes have folded the same, whatever each of them went through. */
+function differentTables({ nodes }: Scene): Violation[] {
+  const dumps = new Set(nodes.map((node) => node.tables?.dump()));
+  return dumps.size === 1 ? [] : [{ rule: 'tables are equal', text: 'the nodes have different tables' }];
+}
+
+/** A revoked device is in no group that has anybody else who could take it out. */
+function stillThere({ ledger: { accounts } }: Scene, id: GroupId, members: readonly DeviceId[]): Violation[] {
+  const revoked = members.filter((device) => accounts.isRevoked(device));
+  if (revoked.length === 0 || revoked.length === members.length) return [];
+  return [{ rule: 'revoked devices are taken out', text: `${revoked.join()} in ${id}` }];
+}
+
+/**
+ * Every member of a time shows every message of that time, once; or says that it was sent before it had keys. The same goes
+ * for what happened to a member's account.
+ */
 function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Violation[] {
   const { name, device } = persona;
+  const isRevoked = ledger.accounts.isRevoked(device);
   const lines = new Map<string, string[]>();
   for (const line of view.lines) {
-    if (line.kind !== 'message' && line.kind !== 'warning') continue;
+    if (line.kind !== 'message' && line.kind !== 'warning' && line.kind !== 'account') continue;
+    if (line.kind === 'warning' && followsGap(line)) continue;
     const place = `${line.group}/${line.position}`;
     lines.set(place, [...(lines.get(place) ?? []), line.kind]);
   }
   const found: Violation[] = [];
   for (const [id, truth] of ledger.groups) {
+    const missed: number[] = [];
     for (const { from, to } of truth.memberships.get(device) ?? []) {
-      for (const { entry } of truth.entries.slice(from, to)) {
-        if (entry.kind !== 'message') continue;
-        const isReadable = entry.sender === device || truth.hasKeys(device, entry.position, entry.epoch);
+      // a revoked device reads no further than it came
+      const last = isRevoked ? Math.min(to ?? truth.entries.length, view.groups.get(id)?.position ?? 0) : to;
+      for (const { entry } of truth.entries.slice(from, last)) {
+        if (entry.kind !== 'message' && entry.kind !== 'account') continue;
         const shown = lines.get(`${id}/${entry.position}`) ?? [];
-        const wanted = isReadable ? 'message' : 'warning';
+        const wanted = entry.kind === 'account' ? 'account' : isReadable(truth, device, entry) ? 'message' : 'warning';
         if (shown.length === 1 && shown[0] === wanted) continue;
+        if (shown.length === 0) {
+          missed.push(entry.position);
+          continue;
+        }
         const text = `${name} shows [${shown.join()}] at ${entry.position} of ${id}, not [${wanted}]`;
         found.push({ rule: 'delivered exactly once', text });
       }
+    }
+    for (const position of untold(view.lines, id, missed, ledger.firstKept(id))) {
+      const text = `${name} shows nothing at ${position} of ${id}, and does not say so`;
+      found.push({ rule: 'delivered exactly once', text });
     }
   }
   return found;
 }
 
+function isReadable(truth: GroupTruth, device: DeviceId, { sender, position, epoch }: MessageEntry): boolean {
+  return sender === device || truth.hasKeys(device, position, epoch);
+}
+
 /** A text that was taken is in the log, or its person was told that it is not; those in the log are in the order typed. */
-function texts({ ledger }: Scene, { persona, typed, view }: SimulatedClient): Violation[] {
+function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violation[] {
+  const { ledger } = scene;
   const found: Violation[] = [];
   const last = new Map<string, number>();
   for (const { text, group, deed } of typed) {
-    const place = ledger.positionOf(text);
+    const place = ledger.positionOf(text) ?? compactedPlace(scene, persona.device, group, deed);
     if (place === undefined) {
       const isTold = view.lines.some((line) => line.kind === 'warning' && line.text.endsWith(`: ${text}`));
-      if (deed.state === 'done' && !isTold) {
+      if (deed.state === 'done' && !isTold && !ledger.accounts.isRevoked(persona.device)) {
         found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
       }
       continue;
@@ -89,4 +141,11 @@ function texts({ ledger }: Scene, { persona, typed, view }: SimulatedClient): Vi
     last.set(group, place.position);
   }
   return found;
+}
+
+/** Of a text that was compacted away before anybody read it. */
+function compactedPlace({ ledger }: Scene, device: DeviceId, group: GroupId, { outcome }: Deed) {
+  const id = (outcome as { id?: string } | undefined)?.id;
+  const position = id === undefined ? undefined : ledger.group(group)?.positionOf(device, id);
+  return position !== undefined && position < ledger.firstKept(group) ? { group, position } : undefined;
 }

@@ -3,11 +3,14 @@ import { type BaseImage, createBaseImage } from './base-image.ts';
 import { FOUND_SEEDS } from './found-seeds.ts';
 import { playHistory } from './history.ts';
 import { playMany, range } from './play-many.ts';
+import { PLAIN, type Theme } from './theme.ts';
 import type { Rule } from './violation.ts';
 import type { Mutations } from './world.ts';
 
 /** A broken rule shows in one of this many histories, or the checks do not see it. */
 const SEEDS_MAX = 60;
+const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
+const COMPACTION: Theme = { ...PLAIN, compaction: true };
 
 let image: BaseImage;
 beforeAll(async () => {
@@ -15,10 +18,10 @@ beforeAll(async () => {
 });
 
 /** The rules that histories break until one of them breaks this one. */
-async function broken(rule: Rule, mutations: Mutations): Promise<ReadonlySet<Rule>> {
+async function broken(rule: Rule, mutations: Mutations, theme: Theme): Promise<ReadonlySet<Rule>> {
   const rules = new Set<Rule>();
   for (const seed of range(1, SEEDS_MAX)) {
-    const { violations } = await playHistory(image, seed, { mutations });
+    const { violations } = await playHistory(image, seed, { mutations, theme });
     for (const violation of violations) rules.add(violation.rule);
     if (rules.has(rule)) break;
   }
@@ -28,11 +31,12 @@ async function broken(rule: Rule, mutations: Mutations): Promise<ReadonlySet<Rul
 describe('the simulation', () => {
   test('plays one history for one seed, step by step', async () => {
     for (const seed of [3, 5]) {
-      const first = await playHistory(image, seed);
-      const again = await playHistory(image, seed);
+      const theme: Theme = { accounts: true, compaction: true, opaque: seed === 5 };
+      const first = await playHistory(image, seed, { theme });
+      const again = await playHistory(image, seed, { theme });
       expect(first.notes.length).toBeGreaterThan(20);
       // keys are random and decide nothing, so the same account comes from another image too
-      const elsewhere = await playHistory(await createBaseImage(), seed);
+      const elsewhere = await playHistory(await createBaseImage(), seed, { theme });
       expect(again.notes).toEqual(first.notes);
       expect(elsewhere.notes).toEqual(first.notes);
       expect(elsewhere.events).toBe(first.events);
@@ -40,13 +44,13 @@ describe('the simulation', () => {
   });
 
   test('breaks no rule in the histories that once showed a fault', async () => {
-    const summary = await playMany(FOUND_SEEDS.map(({ seed }) => seed));
+    const summary = await playMany(FOUND_SEEDS);
     expect(summary.histories).toBe(FOUND_SEEDS.length);
   });
 });
 
 describe('the checks see it when', () => {
-  test.each<{ what: string; rule: Rule; mutations: () => Mutations }>([
+  test.each<{ what: string; rule: Rule; mutations: () => Mutations; theme?: Theme }>([
     {
       what: 'D1: the log does not compare',
       rule: 'one commit an epoch',
@@ -74,7 +78,54 @@ describe('the checks see it when', () => {
       rule: 'nothing is parked',
       mutations: () => ({ durableLies: true }),
     },
-  ])('$what', async ({ rule, mutations }) => {
-    expect([...(await broken(rule, mutations()))]).toContain(rule);
+    {
+      what: 'D8: a server says yes to both who want a name',
+      rule: 'one holder a name',
+      mutations: () => ({ namesForAll: true }),
+      theme: ACCOUNTS,
+    },
+    {
+      what: 'D8: a server hands out one key package twice',
+      rule: 'one claim a key package',
+      mutations: () => ({ claimsAgain: true }),
+    },
+    {
+      what: 'D18: a server goes on answering a device that was revoked',
+      rule: 'nothing outside the window',
+      mutations: () => ({ servesRevoked: true }),
+      theme: ACCOUNTS,
+    },
+    {
+      what: 'S5: a client does not show what happens to an account',
+      rule: 'delivered exactly once',
+      mutations: () => ({ accountsNotShown: true }),
+      theme: ACCOUNTS,
+    },
+    {
+      what: 'a server says that more is gone than is',
+      rule: 'a gap is what was compacted',
+      mutations: () => ({ gapsTooWide: true }),
+      theme: COMPACTION,
+    },
+    {
+      what: 'D5: a server does not say what is gone',
+      rule: 'nothing is parked',
+      mutations: () => ({ gapsHidden: true }),
+      theme: COMPACTION,
+    },
+    {
+      what: 'a client does not say what it missed',
+      rule: 'delivered exactly once',
+      mutations: () => ({ gapsNotTold: true }),
+      theme: COMPACTION,
+    },
+    {
+      what: 'a log that was written anew lost a message that is kept',
+      rule: 'heads are equal',
+      mutations: () => ({ rewritesTooMuch: true }),
+      theme: COMPACTION,
+    },
+  ])('$what', async ({ rule, mutations, theme = PLAIN }) => {
+    expect([...(await broken(rule, mutations(), theme))]).toContain(rule);
   });
 });

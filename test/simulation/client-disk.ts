@@ -1,10 +1,19 @@
+import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { ClientStore, Write } from '../../src/client/store/client-store.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
-import { toHex } from '../../src/wire/bytes.ts';
+import { fromUtf8, toHex } from '../../src/wire/bytes.ts';
+import { tellsGap } from './missed.ts';
 import type { World } from './world.ts';
 
 /** First byte of the keys of ratchets. */
 const RATCHET_TABLE = 'r'.charCodeAt(0);
+
+const LINE_TABLE = 'l'.charCodeAt(0);
+
+function lineIn({ key, value }: Write): HistoryLine | undefined {
+  if (key[0] !== LINE_TABLE || value === undefined) return undefined;
+  return JSON.parse(fromUtf8(value) ?? '') as HistoryLine;
+}
 
 /** What a process that dies at a write hears of it. */
 export class Crash extends Error {
@@ -73,6 +82,8 @@ export function createClientDisk(
         // copies: what the program does with its buffers afterwards must not reach the disk
         const kept = writes
           .filter(({ key }) => world.mutations.ratchetsNotStored !== true || key[0] !== RATCHET_TABLE)
+          .filter((one) => world.mutations.accountsNotShown !== true || lineIn(one)?.kind !== 'account')
+          .filter((one) => world.mutations.gapsNotTold !== true || !tellsGap(lineIn(one)))
           .map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
         apply(rows, kept);
         unflushed.push(kept);

@@ -1,17 +1,16 @@
 import { TransportError } from '../../src/client/transport/server-api.ts';
-import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
-import { CURSOR_BLOCK_BYTES } from '../../src/wire/cursor.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
 import type { ClientId, Cursor, DeviceId } from '../../src/wire/ids.ts';
 import { asStreamItem, type StreamItem } from '../../src/wire/page.ts';
+import { liesOf } from './lies.ts';
 import type { NodeRequest, StreamSocket } from './node-request.ts';
-import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
+import type { ServerNode } from './server-node.ts';
 import type { Clock, World } from './world.ts';
 
 /** As src/client/transport waits. */
 const REQUEST_TIMEOUT_MS = 20_000;
 const STREAM_SILENCE_MS = 60_000;
 const LATE_MS = 30_000;
-const FIRST_CURSOR = CURSOR_SEAL.seal(INCARNATION, { sequence: 1, index: 0 });
 
 /** One client machine's connection to the world: which node it talks to, and what is wrong with its line. */
 export interface ClientNetwork {
@@ -56,6 +55,7 @@ export function createCaller(
 ): Caller {
   const { time, chance } = world;
   const pending = new Set<(error: TransportError) => void>();
+  const lies = liesOf(world);
   let isAlive = true;
 
   const delay = (): number => {
@@ -100,10 +100,15 @@ export function createCaller(
               time.after(delay(), () => fail(unreachable('the connection was cut')));
               return;
             }
-            onAnswer(asked, answer.body);
-            answerLater(isCopy, () => conclude(() => resolve(answer.body)));
+            const body = lies.ofAnswer(asked, answer.body);
+            onAnswer(asked, body);
+            answerLater(isCopy, () => conclude(() => resolve(body)));
           },
-          (problem) => answerLater(isCopy, () => fail(problem)),
+          (problem) => {
+            const body = lies.ofRefusal(asked, problem);
+            if (body !== undefined) onAnswer(asked, body);
+            answerLater(isCopy, () => (body === undefined ? fail(problem) : conclude(() => resolve(body))));
+          },
         );
       };
       const answerLater = (isCopy: boolean, answer: () => void): void => {
@@ -119,7 +124,7 @@ export function createCaller(
       if (chance.hits(world.weather.requestLost)) {
         world.fault('request lost', asked.operation);
         if (world.mutations.answersWhatWasLost === true && asked.operation === 'postMessages') {
-          const answer = madeUp(asked.body!);
+          const answer = lies.ofNothing(asked.body!);
           onAnswer(asked, answer);
           conclude(() => resolve(answer));
           return;
@@ -149,7 +154,7 @@ export function createCaller(
       const request = requestOf({ operation: 'sync', query: { cursor } }, 'application/cbor-seq');
       const opened = await node.handle({ ...request, socket: line.socket });
       if (opened === undefined) throw unreachable('the connection was cut');
-      for await (const chunk of line.chunks()) yield mutated(world, asStreamItem(decodeCbor(chunk)));
+      for await (const chunk of line.chunks()) yield lies.ofItem(asStreamItem(decodeCbor(chunk)));
     } finally {
       pending.delete(die);
       network.onStreams.delete(cutLine);
@@ -172,20 +177,6 @@ export function createCaller(
       for (const fail of [...pending]) fail(unreachable('the program is gone'));
     },
   };
-}
-
-/** What a server that lies makes of an item. */
-function mutated({ mutations, chance }: World, item: StreamItem): StreamItem {
-  if (item.type !== 'page') return item;
-  if (mutations.cursorsGoBack === true && chance.hits(0.3)) return { ...item, cursor: FIRST_CURSOR };
-  const { entries, cursors } = item;
-  if (mutations.skipsEntries !== true || entries.length < 2) return item;
-  return { ...item, entries: entries.slice(1), cursors: cursors.subarray(CURSOR_BLOCK_BYTES) };
-}
-
-function madeUp(body: Uint8Array): Uint8Array {
-  const { messages } = decodeCbor(body) as { messages: { id: string }[] };
-  return encodeCbor({ results: messages.map(({ id }) => ({ id, position: 1 })) });
 }
 
 interface Line {

@@ -2,9 +2,10 @@ import { decodeGroupContext } from 'ts-mls/groupContext.js';
 import { decodeKeySchedule } from 'ts-mls/keySchedule.js';
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { Write } from '../../src/client/store/client-store.ts';
+import type { SignedStatement } from '../../src/wire/account-chain.ts';
 import { equalBytes, fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
-import type { Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { AccountId, Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { Ledger } from './ledger.ts';
 import { CURSOR_SEAL, INCARNATION } from './server-node.ts';
 
@@ -16,6 +17,12 @@ interface StoredRecord {
   readonly head?: Uint8Array;
   readonly intentions: readonly { readonly kind: string }[];
   readonly leaving?: unknown;
+  readonly recovery?: { readonly missed?: unknown };
+}
+
+interface StoredAccount {
+  readonly id: AccountId;
+  readonly statements: readonly SignedStatement[];
 }
 
 /** What one client has on its disk, followed transaction by transaction. */
@@ -31,7 +38,15 @@ export interface ClientView {
   reload(rows: ReadonlyMap<string, Uint8Array>): void;
 }
 
-const TABLE = { device: 'd', group: 'g', epochRecord: 'e', line: 'l', pending: 'p', outbox: 'o' } as const;
+const TABLE = {
+  device: 'd',
+  group: 'g',
+  epochRecord: 'e',
+  line: 'l',
+  account: 'a',
+  pending: 'p',
+  outbox: 'o',
+} as const;
 
 export function createClientView(name: string, device: DeviceId, ledger: Ledger): ClientView {
   let groups = new Map<GroupId, StoredRecord>();
@@ -59,7 +74,9 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     const before = groups.get(id);
     groups.set(id, record);
     const { phase, position, head, parkedReason } = record;
-    if (phase === 'parked') {
+    // over a gap it is joined again by itself
+    const isOverGap = record.recovery?.missed !== undefined && ledger.firstKept(id) > 1;
+    if (phase === 'parked' && !isOverGap) {
       ledger.violate({ rule: 'nothing is parked', text: `${name} parked ${id}: ${parkedReason}` });
     }
     if (before !== undefined && position < before.position) {
@@ -83,12 +100,14 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
   const takeLine = (line: HistoryLine): void => {
     lines.push(line);
     if (line.kind === 'message') {
-      const place = `${line.group}/${line.position}`;
+      const place = `${line.group}/${line.position ?? line.id}`;
       if (shown.has(place)) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${place} twice` });
       shown.add(place);
     }
     ledger.shown(name, device, line);
   };
+
+  const takeAccount = ({ id, statements }: StoredAccount): void => ledger.accounts.pinned(name, id, statements);
 
   const take = ({ key, value }: Write): void => {
     const table = String.fromCharCode(key[0]!);
@@ -104,6 +123,7 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     if (table === TABLE.device) takeCursor((decodeCbor(value) as { cursor: Cursor }).cursor);
     else if (table === TABLE.group) takeGroup(decodeCbor(value) as StoredRecord);
     else if (table === TABLE.epochRecord) takeEpoch(key, value);
+    else if (table === TABLE.account) takeAccount(decodeCbor(value) as StoredAccount);
     else if (table === TABLE.line) takeLine(JSON.parse(fromUtf8(value) ?? '') as HistoryLine);
   };
 

@@ -25,6 +25,11 @@ export const FAULT_KINDS = [
   'slow reader',
   'clock set',
   'two nodes at one lane',
+  'one name wanted by all',
+  'device revoked',
+  'group compacted',
+  'log written anew',
+  'tables lost',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -1,29 +1,74 @@
+import { PLAIN, type Theme } from './theme.ts';
+
+const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
+const COMPACTION: Theme = { ...PLAIN, compaction: true };
+
 /**
  * Seeds whose histories showed a fault of the program, and what it was. They are played in every run; where the
  * simulation itself has changed since, a seed stands for another history, and the sentence for what to look for.
  */
-export const FOUND_SEEDS: readonly { readonly seed: number; readonly fault: string }[] = [
-  { seed: 2, fault: 'two texts went into one transaction; it failed, and one of the two was said to be stored' },
+export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Theme; readonly fault: string }[] = [
+  {
+    seed: 2,
+    theme: PLAIN,
+    fault: 'two texts went into one transaction; it failed, and one of the two was said to be stored',
+  },
   {
     seed: 48,
+    theme: PLAIN,
     fault: 'a member joined again while texts were on their way: they were encrypted anew, and placed twice',
   },
   {
     seed: 77,
+    theme: PLAIN,
     fault: 'a node behind the log called an epoch it had not seen a conflict; texts were encrypted for nothing',
   },
   {
     seed: 240,
+    theme: PLAIN,
     fault: 'a commit that added two strangers at once left a rejection that nobody heard, which ends a process',
   },
-  { seed: 333, fault: 'who was leaving dropped its own proposal, and could not read the commit that carried it out' },
+  {
+    seed: 333,
+    theme: PLAIN,
+    fault: 'who was leaving dropped its own proposal, and could not read the commit that carried it out',
+  },
   {
     seed: 350,
+    theme: PLAIN,
     fault: 'texts of a member that joined again were numbered twice, and their receivers missed the first numbers',
   },
-  { seed: 380, fault: 'younger texts were numbered before older ones that had to be encrypted anew' },
+  { seed: 380, theme: PLAIN, fault: 'younger texts were numbered before older ones that had to be encrypted anew' },
   {
     seed: 1877,
+    theme: PLAIN,
     fault: 'whoever was taken out before the answer came was told that nothing was sent, though it was placed',
+  },
+  {
+    seed: 68,
+    theme: ACCOUNTS,
+    fault:
+      'a program that was being closed told its person that the server cannot be trusted, for a record that was late',
+  },
+  {
+    seed: 213,
+    theme: ACCOUNTS,
+    fault:
+      'a device that had just been revoked stopped as if it had failed, and what it held could not be read any more',
+  },
+  {
+    seed: 49,
+    theme: COMPACTION,
+    fault: 'the only member of a group could never use it again when an own text was compacted before it came back',
+  },
+  {
+    seed: 59,
+    theme: COMPACTION,
+    fault: 'a text stayed in the outbox for ever when its group had ended for the device in what was compacted',
+  },
+  {
+    seed: 154,
+    theme: COMPACTION,
+    fault: 'a group’s log was made to begin between a proposal and its commit, which a member could not process then',
   },
 ];

@@ -1,9 +1,17 @@
+import { inspectMessage } from '../../src/mls/framing.ts';
 import { type KnownProposal, summarizeCommit, summarizeProposal } from '../../src/mls/handshake.ts';
 import { parseIdentity } from '../../src/mls/identity.ts';
-import { foldRoster, type Roster, rosterOfGroupInfo } from '../../src/mls/roster.ts';
+import { foldRoster, type Roster } from '../../src/mls/roster.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { equalBytes } from '../../src/wire/bytes.ts';
-import { decodeEntry, EMPTY_HEAD, type GroupEntry, isGroupEntry, nextHead } from '../../src/wire/entry.ts';
+import {
+  decodeEntry,
+  EMPTY_HEAD,
+  type GroupEntry,
+  type HandshakeEntry,
+  isGroupEntry,
+  nextHead,
+} from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import type { Violation } from './violation.ts';
@@ -13,6 +21,12 @@ export interface Membership {
   readonly from: number;
   to?: number;
   readonly joins: { readonly position: number; readonly epoch: number }[];
+}
+
+interface Change {
+  readonly members: ReadonlySet<DeviceId>;
+  /** Those that begin in the new epoch. */
+  readonly withNewKeys: readonly DeviceId[];
 }
 
 export interface TrueEntry {
@@ -33,19 +47,25 @@ export interface GroupTruth {
   readonly members: ReadonlySet<DeviceId>;
   /** Takes what somebody sees at a position. */
   see(position: number, bytes: Uint8Array, head: Uint8Array, who: string): Violation | undefined;
+  /** Of an entry that is compacted: on the way there a new fold has it without its ciphertext. */
+  seeHead(position: number, head: Uint8Array, who: string): Violation | undefined;
   mayRead(device: DeviceId, position: number): boolean;
+  /** Where the message stands that this device sent under this id. */
+  positionOf(device: DeviceId, id: string): number | undefined;
   /** Whether the device has keys for what was sent in this epoch and stands at this position. */
   hasKeys(device: DeviceId, position: number, epoch: number): boolean;
 }
 
-export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: DeviceId): GroupTruth {
+/** @param begun the roster of the first epoch; `declared`: an opaque group, whose roster is what its members declare */
+export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster | 'declared'): GroupTruth {
   const entries: TrueEntry[] = [];
   const memberships = new Map<DeviceId, Membership[]>([[creator, [{ from: 1, joins: [{ position: 1, epoch: 0 }] }]]]);
-  const messageIds = new Set<string>();
-  let roster: Roster = rosterOfGroupInfo(groupInfo) ?? [];
+  const messageIds = new Map<string, number>();
+  const isOpaque = begun === 'declared';
+  let roster: Roster = isOpaque ? [] : begun;
   let pending: KnownProposal[] = [];
   let epoch = 0;
-  let members = devicesOf(roster);
+  let members: ReadonlySet<DeviceId> = isOpaque ? new Set([creator]) : devicesOf(roster);
 
   const place = (entry: GroupEntry): string | undefined => {
     switch (entry.kind) {
@@ -55,9 +75,10 @@ export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: De
           return `a message of epoch ${entry.epoch} in epoch ${epoch}`;
         }
         if (messageIds.has(`${entry.sender} ${entry.id}`)) return 'a message that was placed before';
-        messageIds.add(`${entry.sender} ${entry.id}`);
+        messageIds.set(`${entry.sender} ${entry.id}`, entry.position);
         return undefined;
       case 'proposal': {
+        if (isOpaque) return undefined;
         const summary = summarizeProposal(entry.payload, nodeSha256);
         if (summary.kind !== 'proposal') return summary.reason;
         pending.push(summary);
@@ -69,17 +90,13 @@ export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: De
         return undefined;
     }
   };
-  const placeCommit = (entry: Extract<GroupEntry, { kind: 'commit' | 'proposal' }>): string | undefined => {
+  const placeCommit = (entry: HandshakeEntry): string | undefined => {
     if (entry.epoch !== epoch) return `a commit of epoch ${entry.epoch} in epoch ${epoch}`;
-    const commit = summarizeCommit(entry.payload, pending, nodeSha256);
-    if (commit.kind !== 'commit') return commit.reason;
-    const folded = foldRoster(roster, commit);
-    if (folded.kind !== 'folded') return folded.reason;
-    roster = folded.roster;
-    pending = [];
+    const change = isOpaque ? declaredIn(entry) : committedIn(entry);
+    if (typeof change === 'string') return change;
     epoch += 1;
     const before = members;
-    members = devicesOf(roster);
+    members = change.members;
     const { position } = entry;
     for (const device of before) {
       const open = memberships.get(device)?.at(-1);
@@ -90,11 +107,27 @@ export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: De
       const opened: Membership = { from: position, joins: [] };
       memberships.set(device, [...(memberships.get(device) ?? []), opened]);
     }
-    for (const { identity } of folded.added) {
-      const device = parseIdentity(identity)?.device;
-      if (device !== undefined) memberships.get(device)?.at(-1)?.joins.push({ position, epoch });
-    }
+    for (const device of change.withNewKeys) memberships.get(device)?.at(-1)?.joins.push({ position, epoch });
     return undefined;
+  };
+  const committedIn = ({ payload }: HandshakeEntry): Change | string => {
+    const commit = summarizeCommit(payload, pending, nodeSha256);
+    if (commit.kind !== 'commit') return commit.reason;
+    const folded = foldRoster(roster, commit);
+    if (folded.kind !== 'folded') return folded.reason;
+    roster = folded.roster;
+    pending = [];
+    return {
+      members: devicesOf(roster),
+      withNewKeys: folded.added.flatMap(({ identity }) => parseIdentity(identity)?.device ?? []),
+    };
+  };
+  const declaredIn = ({ payload, sender, roster: declared }: HandshakeEntry): Change | string => {
+    if (declared === undefined) return 'a commit of an opaque group that declares nothing';
+    const next = new Set([...members, ...declared.added].filter((device) => !declared.removed.includes(device)));
+    // whoever joins from outside does so in public, here as well
+    const isExternal = inspectMessage(payload).kind === 'commit';
+    return { members: next, withNewKeys: isExternal ? [...declared.added, sender] : declared.added };
   };
 
   return {
@@ -129,6 +162,11 @@ export function createGroupTruth(id: GroupId, groupInfo: Uint8Array, creator: De
       const rule = entry.kind === 'commit' ? 'one commit an epoch' : 'delivered exactly once';
       return { rule, text: `${who} placed at ${position} in ${id}: ${wrong}` };
     },
+    seeHead: (position, head, who) =>
+      equalBytes(entries[position - 1]?.head ?? EMPTY_HEAD, head)
+        ? undefined
+        : { rule: 'heads are equal', text: `${who} has another head at ${position} in ${id}` },
+    positionOf: (device, id) => messageIds.get(`${device} ${id}`),
     mayRead: (device, position) =>
       (memberships.get(device) ?? []).some(({ from, to }) => from <= position && position <= (to ?? position)),
     hasKeys(device, position, of) {

@@ -1,56 +1,19 @@
 import type { GroupId } from '../../src/wire/ids.ts';
+import {
+  CRASH_WRITES,
+  forAWhile,
+  type Happening,
+  TROUBLE_MS,
+  up,
+  withClient,
+  withMember,
+  withNode,
+} from './happening.ts';
 import type { Scene } from './scene.ts';
-import type { ServerNode } from './server-node.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 
-/** What people do and what befalls the machines, each as one step of a history. */
-interface Happening {
-  readonly weight: number;
-  readonly happen: (scene: Scene) => void;
-}
-
 const GROUP_NAMES = ['tea', 'cocoa'];
-/** How long a trouble lasts at most, ms. */
-const TROUBLE_MS = 60_000;
 const CLOCK_OFF_MS = 100_000;
-const CRASH_WRITES = 6;
-
-const up = ({ clients }: Scene): SimulatedClient[] =>
-  clients.filter(({ chat, hasFailed }) => chat !== undefined && !hasFailed);
-
-/** Somebody who is in a group, as far as the own program knows. */
-function somebody(scene: Scene): { readonly client: SimulatedClient; readonly group: GroupId } | undefined {
-  const places = up(scene).flatMap((client) =>
-    [...client.view.groups].flatMap(([group, { phase }]) => (phase === 'member' ? [{ client, group }] : [])),
-  );
-  return places.length === 0 ? undefined : scene.chance.pick(places);
-}
-
-function withMember(act: (place: { client: SimulatedClient; group: GroupId }, scene: Scene) => void) {
-  return (scene: Scene): void => {
-    const place = somebody(scene);
-    if (place !== undefined) act(place, scene);
-  };
-}
-
-function withClient(act: (client: SimulatedClient, scene: Scene) => void) {
-  return (scene: Scene): void => {
-    const there = up(scene);
-    if (there.length > 0) act(scene.chance.pick(there), scene);
-  };
-}
-
-function withNode(act: (node: ServerNode, scene: Scene) => void) {
-  return (scene: Scene): void => {
-    const there = scene.nodes.filter(({ isUp }) => isUp);
-    if (there.length > 0) act(scene.chance.pick(there), scene);
-  };
-}
-
-/** A trouble that passes by itself. */
-function forAWhile({ time, chance }: Scene, end: () => void): void {
-  time.after(chance.between(0, TROUBLE_MS), end);
-}
 
 let texts = 0;
 export function resetTexts(): void {
@@ -64,11 +27,13 @@ function type({ client, group }: { client: SimulatedClient; group: GroupId }, { 
   }
 }
 
-function others({ clients, chance }: Scene, { persona }: SimulatedClient): string {
-  return chance.pick(clients.filter((client) => client.persona !== persona)).persona.name;
+function others({ clients, chance, ledger }: Scene, { persona }: SimulatedClient): string {
+  const { account, user } = chance.pick(clients.filter((client) => client.persona.account !== persona.account)).persona;
+  return ledger.accounts.nameOf(account) ?? user;
 }
 
-const HAPPENINGS: readonly Happening[] = [
+/** What happens in every history. */
+export const HAPPENINGS: readonly Happening[] = [
   { weight: 12, happen: withMember(type) },
   {
     weight: 3,
@@ -204,11 +169,9 @@ const HAPPENINGS: readonly Happening[] = [
   },
 ];
 
-const TOTAL_WEIGHT = HAPPENINGS.reduce((sum, { weight }) => sum + weight, 0);
-
 export function happen(scene: Scene): void {
-  let left = scene.chance.next() * TOTAL_WEIGHT;
-  for (const { weight, happen: act } of HAPPENINGS) {
+  let left = scene.chance.next() * scene.happenings.reduce((sum, { weight }) => sum + weight, 0);
+  for (const { weight, happen: act } of scene.happenings) {
     left -= weight;
     if (left > 0) continue;
     act(scene);

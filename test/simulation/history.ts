@@ -1,8 +1,11 @@
+import { linkAll } from './account-happenings.ts';
 import { finalViolations, unrest } from './at-rest.ts';
 import type { BaseImage } from './base-image.ts';
 import { FAIR_WEATHER, type FaultCounts } from './faults.ts';
+import { up } from './happening.ts';
 import { happen, resetTexts } from './happenings.ts';
 import { createScene, type Scene } from './scene.ts';
+import { drawTheme, type Theme } from './theme.ts';
 import type { Violation } from './violation.ts';
 import { installVirtualTime } from './virtual-time.ts';
 import type { Mutations } from './world.ts';
@@ -16,6 +19,8 @@ const REST_MAX_MS = 20 * 60 * 1000;
 const REST_SLICE_MS = 1_000;
 
 export interface HistoryOptions {
+  /** Drawn from the seed where nothing is said. */
+  readonly theme?: Theme;
   readonly mutations?: Mutations;
   readonly onNote?: (text: string) => void;
 }
@@ -38,10 +43,10 @@ export interface HistoryResult {
 export async function playHistory(
   image: BaseImage,
   seed: number,
-  { mutations = {}, onNote = () => {} }: HistoryOptions = {},
+  { theme = drawTheme(seed), mutations = {}, onNote = () => {} }: HistoryOptions = {},
 ): Promise<HistoryResult> {
   resetTexts();
-  const scene = createScene(image, seed, mutations, onNote);
+  const scene = createScene(image, seed, theme, mutations, onNote);
   const uninstall = installVirtualTime(scene.time, scene.world.epochMs, scene.world.chance.fork().next);
   const onRejection = (error: unknown): void => {
     const text = `nobody hears: ${error instanceof Error ? error.stack : String(error)}`;
@@ -79,17 +84,28 @@ async function meet(scene: Scene): Promise<void> {
   for (const node of nodes) node.start();
   await time.advance(1_000);
   if (chance.hits(0.5)) world.weather = forecast;
-  for (const client of clients) client.start();
+  const registered = clients.filter(({ persona }) => persona.kind === 'registered');
+  for (const client of registered) client.start();
   await time.advance(1_000);
-  const [first, ...others] = clients;
-  first?.do('opens #tea', (chat) => chat.openGroup('tea'));
+  const [first, ...others] = registered;
+  const kind = scene.theme.opaque ? ({ handshakes: 'private' } as const) : {};
+  first?.do('opens #tea', (chat) => chat.openGroup('tea', kind));
   await time.advance(MEETING_MS);
   for (const [group] of first?.view.groups ?? []) {
     const names = others.map(({ persona }) => persona.name);
     first?.do(`invites ${names.join(', ')}`, (chat) => chat.invite(group, names));
   }
   if (chance.hits(0.7)) await time.advance(MEETING_MS);
+  if (scene.theme.accounts && chance.hits(0.6)) await linkAtOnce(scene);
   world.weather = forecast;
+}
+
+/** Further devices are there from the beginning, as far as the weather lets them. */
+async function linkAtOnce(scene: Scene): Promise<void> {
+  for (const client of scene.clients) if (client.persona.kind === 'further') client.start();
+  await scene.time.advance(1_000);
+  for (const client of up(scene)) linkAll(scene, client);
+  await scene.time.advance(MEETING_MS);
 }
 
 async function live(scene: Scene): Promise<void> {
@@ -99,7 +115,7 @@ async function live(scene: Scene): Promise<void> {
     for (const node of nodes) if (!node.isUp && chance.hits(0.5)) node.start();
     for (const client of clients) {
       if (client.hasFailed && chance.hits(0.5)) client.kill();
-      if (client.chat === undefined && chance.hits(0.5)) client.start();
+      if (client.chat === undefined && time.now() >= client.awayUntil && chance.hits(0.5)) client.start();
     }
     happen(scene);
     await time.advance(chance.next() * chance.pick(PAUSES_MS));

@@ -1,5 +1,6 @@
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { LogEvent } from '../../src/log/events.ts';
+import { rosterOfGroupInfo } from '../../src/mls/roster.ts';
 import type { GroupHead } from '../../src/projections/fold/rows.ts';
 import { equalBytes, fromBase64Url, toBase64Url } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
@@ -8,20 +9,27 @@ import { decodeEntry, isGroupEntry } from '../../src/wire/entry.ts';
 import type { Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { Page } from '../../src/wire/page.ts';
 import type { ProblemError } from '../../src/wire/problems.ts';
+import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
 import type { Exchange } from './client-network.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
+import { followsGap, isLostOwn, lacksReceiptOfGone, tellsGap } from './missed.ts';
 import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
 import type { Violation } from './violation.ts';
 
 /** Sees everything that happens and knows what must not. */
 export interface Ledger {
   readonly groups: ReadonlyMap<GroupId, GroupTruth>;
+  readonly accounts: AccountLedger;
+  /** First position of a group that nobody may have said to be gone. */
+  firstKept(group: GroupId): number;
   group(id: GroupId): GroupTruth | undefined;
   violate(violation: Violation): void;
   /** The log took an event. */
   stored(event: LogEvent, sequence: number): void;
   /** A node can be read up to here. */
   folded(node: ServerNode, heads: Iterable<GroupHead>): void;
+  /** A node makes its tables anew: everything in them is looked at again. */
+  forgotten(node: string): void;
   /** A node said that it took something. */
   answered(device: DeviceId, exchange: Exchange, body: Uint8Array): void;
   /** A node refused something; what it shows with that has to be the caller's to see. */
@@ -35,8 +43,10 @@ export interface Ledger {
 }
 
 export function createLedger(violate: (violation: Violation) => void): Ledger {
+  const accounts = createAccountLedger(violate);
   const groups = new Map<GroupId, GroupTruth>();
   const commits = new Map<string, number>();
+  const firstKept = new Map<GroupId, number>();
   const checked = new Map<string, number>();
   const authenticators = new Map<string, { readonly value: string; readonly who: string }>();
   const texts = new Map<string, string>();
@@ -60,14 +70,28 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
 
   return {
     groups,
+    accounts,
+    firstKept: (id) => firstKept.get(id) ?? 1,
     group: (id) => groups.get(id),
     violate,
     stored(event, sequence) {
+      accounts.stored(event);
+      if (event.type === 'group-compacted') {
+        const id = toBase64Url(event.group) as GroupId;
+        firstKept.set(id, Math.max(firstKept.get(id) ?? 1, event.logStart));
+      }
       if (event.type === 'group-created') {
         const id = toBase64Url(event.group) as GroupId;
-        if (!groups.has(id)) groups.set(id, createGroupTruth(id, event.groupInfo, event.device));
+        if (!groups.has(id))
+          groups.set(id, createGroupTruth(id, event.device, rosterOfGroupInfo(event.groupInfo) ?? []));
       }
-      if (event.type !== 'commit-accepted') return;
+      if (event.type === 'opaque-group-created') {
+        const id = toBase64Url(event.group) as GroupId;
+        if (!groups.has(id)) groups.set(id, createGroupTruth(id, event.device, 'declared'));
+      }
+      // of a device that was revoked before it is nothing but an event: the fold leaves it out
+      if (event.type !== 'commit-accepted' && event.type !== 'opaque-commit-accepted') return;
+      if (accounts.isRevoked(event.device)) return;
       const key = `${toBase64Url(event.group)}/${event.epoch}`;
       const other = commits.get(key);
       if (other !== undefined) {
@@ -82,16 +106,26 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         const truth = groups.get(id);
         for (let position = (checked.get(key) ?? 0) + 1; position <= head.position; position += 1) {
           const found = node.readModel?.entryAt(id, position as never);
-          const wrong = found === undefined ? undefined : truth?.see(position, found.bytes, found.head, node.name);
+          const wrong =
+            found === undefined
+              ? undefined
+              : position < (firstKept.get(id) ?? 1)
+                ? truth?.seeHead(position, found.head, node.name)
+                : truth?.see(position, found.bytes, found.head, node.name);
           if (wrong !== undefined) violate(wrong);
-          if (found === undefined) {
+          if (found === undefined && position >= (firstKept.get(id) ?? 1)) {
             violate({ rule: 'positions are contiguous', text: `${node.name} has no entry ${position} in ${id}` });
           }
         }
         checked.set(key, head.position);
       }
     },
-    answered(device, { operation, key, params, body }, answer) {
+    forgotten(node) {
+      for (const key of [...checked.keys()]) if (key.startsWith(`${node}/`)) checked.delete(key);
+    },
+    answered(device, exchange, answer) {
+      accounts.answered(exchange, device, answer);
+      const { operation, key, params, body } = exchange;
       const group = params?.['group'] as GroupId | undefined;
       if (operation === 'postMessages') {
         const { results } = decodeCbor(answer) as { results: { id: string; position?: number }[] };
@@ -111,6 +145,14 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       for (const text of problem.members.entries ?? []) checkVisible(device, fromBase64Url(text)!);
     },
     served(device, asked, page) {
+      for (const { group, from, to } of page.gaps ?? []) {
+        const id = toBase64Url(group) as GroupId;
+        if (to < (firstKept.get(id) ?? 1)) continue;
+        violate({
+          rule: 'a gap is what was compacted',
+          text: `${device} was told that ${from} to ${to} of ${id} are gone`,
+        });
+      }
       for (const bytes of page.entries) checkVisible(device, bytes);
       const orders = [
         CURSOR_SEAL.open(INCARNATION, asked),
@@ -152,13 +194,17 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
           .get(line.group)
           ?.memberships.get(device)
           ?.some(({ to }) => to !== undefined);
-        if (line.text.startsWith('Not sent (') && wasTakenOut === true) return;
+        if (line.text.startsWith('Not sent (') && (wasTakenOut === true || accounts.isRevoked(device))) return;
+        if (firstKept.has(line.group) && (tellsGap(line) || followsGap(line))) return;
+        if (lacksReceiptOfGone(line, firstKept.get(line.group) ?? 1)) return;
         const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
         if (isOfBefore && line.text.startsWith('A message could not be read')) return;
         violate({ rule: 'no unexplained warning', text: `${who} at ${position} of ${line.group}: ${line.text}` });
         return;
       }
       if (line.kind !== 'message') return;
+      if (line.position === undefined && isLostOwn(groups.get(line.group), device, line, firstKept.get(line.group)))
+        return;
       if (truth?.kind !== 'message' || truth.sender !== line.sender.device) {
         violate({ rule: 'delivered exactly once', text: `${who} shows a message at ${position} that is none` });
         return;

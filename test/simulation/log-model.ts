@@ -1,5 +1,5 @@
 import type { LogConnection } from '../../src/log/connection.ts';
-import { decodeEvent } from '../../src/log/envelope.ts';
+import { decodeEvent, encodeEvent } from '../../src/log/envelope.ts';
 import { LogError } from '../../src/log/errors.ts';
 import type { LogEvent } from '../../src/log/events.ts';
 import type { PublishAnswer, Publisher, PublishRequest } from '../../src/log/publisher.ts';
@@ -31,6 +31,8 @@ export interface LogModel {
 
 interface Stream extends LogModel {
   publish(request: PublishRequest): PublishAnswer;
+  /** Writes the log anew, event by event; nobody may be reading it. */
+  rewrite(remade: (event: LogEvent) => LogEvent | undefined): number;
   messageGet(which: MessageGet): StoredEvent | undefined;
 }
 
@@ -78,6 +80,16 @@ export function createLogModel(
       watch(stored.event, sequence);
       for (const listener of listeners) listener();
       return { kind: 'stored', sequence, duplicate: false };
+    },
+    rewrite(remade) {
+      let count = 0;
+      for (const [at, stored] of events.entries()) {
+        const event = remade(stored.event);
+        if (event === undefined) continue;
+        events[at] = { ...stored, event, bytes: encodeEvent(event) };
+        count += 1;
+      }
+      return count;
     },
     messageGet({ seq, last_by_subj: last, next_by_subj: next }) {
       if (last !== undefined) return events[(lastOf.get(last) ?? 0) - 1];

@@ -2,12 +2,14 @@ import { parseArgs } from 'node:util';
 import { createBaseImage } from './base-image.ts';
 import { playHistory } from './history.ts';
 import { createSummary } from './summary.ts';
+import { THEMES, type Theme } from './theme.ts';
 
-const USAGE = `npm run simulate -- [--seed N] [--histories N | --hours H] [--verbose]
+const USAGE = `npm run simulate -- [--seed N] [--histories N | --hours H] [--theme T] [--verbose]
 
   --seed N        the first seed; alone, this one history is played
   --histories N   how many, counting up from the seed
   --hours H       as many as fit into H hours
+  --theme T       plain, or what happens besides the usual: ${THEMES.join(',')}; drawn from each seed by default
   --verbose       tells every history step by step`;
 const HOUR_MS = 3_600_000;
 const SAY_EVERY = 100;
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     histories: { type: 'string' },
     hours: { type: 'string' },
+    theme: { type: 'string' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -34,6 +37,15 @@ if (values.help) {
   console.log(USAGE);
   process.exit(0);
 }
+function themeOf(text: string): Theme {
+  const wanted = text.split(',').filter((name) => name !== 'plain');
+  const unknown = wanted.find((name) => !THEMES.some((theme) => theme === name));
+  if (unknown === undefined) return Object.fromEntries(THEMES.map((name) => [name, wanted.includes(name)])) as never;
+  console.error(`--theme ${unknown} is none\n\n${USAGE}`);
+  process.exit(2);
+}
+
+const theme = values.theme === undefined ? undefined : themeOf(values.theme);
 const hours = numberOf(values.hours, 'hours');
 const seed = numberOf(values.seed, 'seed');
 const first = seed ?? 1;
@@ -46,7 +58,10 @@ const started = process.cpuUsage();
 const image = await createBaseImage();
 for (let next = first; next < first + count && Date.now() < end; next += 1) {
   if (values.verbose) console.log(`seed ${next}`);
-  const result = await playHistory(image, next, values.verbose ? { onNote: (text) => console.log(text) } : {});
+  const result = await playHistory(image, next, {
+    ...(theme === undefined ? {} : { theme }),
+    ...(values.verbose ? { onNote: (text) => console.log(text) } : {}),
+  });
   summary.add(result);
   for (const { rule, text } of result.violations) console.log(`seed ${next} violates "${rule}": ${text}`);
   if (summary.histories % SAY_EVERY === 0) console.error(`${summary.histories} histories`);

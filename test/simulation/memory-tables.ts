@@ -33,15 +33,17 @@ const CHECKPOINT_KEY = Uint8Array.of(TABLE.meta, 1);
 export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environment {
   /** Values as the pinned readers see them, of keys that were written since. */
   const pinned = new Map<string, Buffer | undefined>();
+  /** Keys that are gone since, and that the pinned readers still see. */
+  const ghosts = new Set<string>();
   let collecting: [string, Buffer | undefined][] | undefined;
 
   const read = (key: string): Buffer | undefined => (pinned.has(key) ? pinned.get(key) : disk.rows.get(key));
-  const find = (key: string): number => {
+  const find = (key: string, keys: readonly string[] = disk.keys): number => {
     let low = 0;
-    let high = disk.keys.length;
+    let high = keys.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (disk.keys[middle]! < key) low = middle + 1;
+      if (keys[middle]! < key) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -51,7 +53,9 @@ export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environm
       const old = disk.rows.get(key);
       if (!pinned.has(key)) pinned.set(key, old);
       if (value === undefined) {
-        if (disk.rows.delete(key)) disk.keys.splice(find(key), 1);
+        if (!disk.rows.delete(key)) continue;
+        disk.keys.splice(find(key), 1);
+        if (pinned.get(key) !== undefined) ghosts.add(key);
       } else {
         if (old === undefined) disk.keys.splice(find(key), 0, key);
         disk.rows.set(key, value);
@@ -62,14 +66,14 @@ export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environm
     collecting!.push([textOf(key), value === undefined ? undefined : Buffer.from(value)]);
     return Promise.resolve();
   };
-  /** Removed rows that pinned readers still see are few: none of the tables that are scanned ever loses one. */
   function* range({ start, end, reverse = false, limit }: RangeOf) {
     const [low, high] = reverse ? [end, start] : [start, end];
-    const from = low === undefined ? 0 : find(textOf(low));
-    const to = high === undefined ? disk.keys.length : find(textOf(high));
+    const keys = ghosts.size === 0 ? disk.keys : [...new Set([...disk.keys, ...ghosts])].sort();
+    const from = low === undefined ? 0 : find(textOf(low), keys);
+    const to = high === undefined ? keys.length : find(textOf(high), keys);
     let given = 0;
     for (let i = 0; i < to - from && given !== limit; i += 1) {
-      const key = disk.keys[reverse ? to - 1 - i : from + i]!;
+      const key = keys[reverse ? to - 1 - i : from + i]!;
       const value = read(key);
       if (value === undefined) continue;
       given += 1;
@@ -78,7 +82,10 @@ export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environm
   }
   const db = {
     useReadTransaction: () => ({ done: () => {} }),
-    resetReadTxn: () => pinned.clear(),
+    resetReadTxn: () => {
+      pinned.clear();
+      ghosts.clear();
+    },
     get: (key: Uint8Array) => read(textOf(key)),
     getBinaryFast: (key: Uint8Array) => read(textOf(key)),
     getRange: range,

@@ -114,7 +114,8 @@ function callerOf({ readModel }: ApiDeps, auth: string, request: NodeRequest, bo
   }
   const device = readModel.device(request.device);
   if (device !== undefined) return device;
-  throw new ProblemError('unauthenticated', 'no such device', { members: { reason: 'unknown-key' } });
+  const reason = readModel.isRevoked(request.device) ? 'revoked' : 'unknown-key';
+  throw new ProblemError('unauthenticated', 'no such device', { members: { reason } });
 }
 
 /** As much of a response as a live stream writes to. */

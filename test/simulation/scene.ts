@@ -1,12 +1,18 @@
+import { ACCOUNT_HAPPENINGS } from './account-happenings.ts';
 import { type BaseImage, SIMULATED_SIGNER } from './base-image.ts';
 import { type Chance, createChance } from './chance.ts';
+import { COMPACTION_HAPPENINGS } from './compaction-happenings.ts';
 import { drawWeather, FAIR_WEATHER, type FaultCounts, type Weather } from './faults.ts';
+import type { Happening } from './happening.ts';
+import { HAPPENINGS } from './happenings.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createLogModel } from './log-model.ts';
 import { createTablesDisk } from './memory-tables.ts';
+import type { Persona } from './persona.ts';
 import { createServerNode, type ServerNode } from './server-node.ts';
 import { createSimulatedClient, type SimulatedClient } from './simulated-client.ts';
 import { type CipherWatch, createCipherWatch } from './suite-watch.ts';
+import type { Theme } from './theme.ts';
 import type { Violation } from './violation.ts';
 import { createVirtualTime, type VirtualTime } from './virtual-time.ts';
 import type { Mutations, World } from './world.ts';
@@ -29,11 +35,15 @@ export interface Scene {
   /** What the weather will be once people have met. */
   readonly forecast: Weather;
   readonly notes: readonly string[];
+  readonly theme: Theme;
+  /** What can happen at each step. */
+  readonly happenings: readonly Happening[];
 }
 
 export function createScene(
   image: BaseImage,
   seed: number,
+  theme: Theme,
   mutations: Mutations,
   onNote: (text: string) => void,
 ): Scene {
@@ -65,6 +75,7 @@ export function createScene(
     },
   };
   const ledger = createLedger(world.violate);
+  for (const { event } of image.events) ledger.accounts.stored(event);
   const log = createLogModel(world, image.events, (event, sequence) => {
     note(`  log ${sequence} ${event.type}${'epoch' in event ? ` of epoch ${event.epoch}` : ''}`);
     ledger.stored(event, sequence);
@@ -80,6 +91,23 @@ export function createScene(
     }),
   );
   const people = image.personas.slice(0, 2 + chance.below(image.personas.length - 1));
-  const clients = people.map((persona) => createSimulatedClient(world, persona, { nodes, watch, ledger }));
-  return { world, time, chance, ledger, log, nodes, clients, counts, violations, forecast: drawWeather(chance), notes };
+  const clients = (theme.accounts ? withAccounts(image, people, chance.fork()) : people).map((persona) =>
+    createSimulatedClient(world, persona, { nodes, watch, ledger }),
+  );
+  const forecast = drawWeather(chance);
+  const happenings = [
+    ...HAPPENINGS,
+    ...(theme.accounts ? ACCOUNT_HAPPENINGS : []),
+    ...(theme.compaction ? COMPACTION_HAPPENINGS : []),
+  ];
+  return { world, time, chance, ledger, log, nodes, clients, counts, violations, forecast, notes, theme, happenings };
+}
+
+/** Two people who are there, and machines that are about to register or to be linked. */
+function withAccounts({ newcomers, further }: BaseImage, people: readonly Persona[], chance: Chance): Persona[] {
+  const [first, second] = people;
+  const pair = [first!, second!];
+  if (chance.hits(0.4)) return [...pair, ...newcomers];
+  const devices = further.filter(({ account }) => pair.some((person) => person.account === account));
+  return [...pair, ...devices.slice(0, 1 + chance.below(devices.length))];
 }

@@ -17,15 +17,21 @@ import { createSequenceWaiters } from '../../src/projections/sequence-waiters.ts
 import { Tables } from '../../src/projections/store/tables.ts';
 import { createWatchers } from '../../src/projections/watchers.ts';
 import { toUtf8 } from '../../src/wire/bytes.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
+import type { DeviceId } from '../../src/wire/ids.ts';
+import { asStreamItem } from '../../src/wire/page.ts';
 import { createLogLink, type createLogModel, type LogLink } from './log-model.ts';
 import { openMemoryTables, type TablesDisk } from './memory-tables.ts';
 import { createNodeApi } from './node-api.ts';
-import { answerRequest, type NodeRequest } from './node-request.ts';
+import { answerRequest, type NodeRequest, type StreamSocket } from './node-request.ts';
 import { type Clock, createClock, type World } from './world.ts';
 
 export const INCARNATION = 'simulated-incarnation';
 export const CURSOR_SEAL = createCursorSeal(nodeSha256(toUtf8('cursors of the simulation')));
 const TABLES_CONTRACT = 'simulation';
+/** Signed by nobody who is known, or by nobody at all. */
+const FOR_ANYBODY = new Set(['serverInfo', 'getAccount', 'registerAccount']);
+
 /** A server process that runs. */
 interface NodeProcess {
   isAlive: boolean;
@@ -139,7 +145,7 @@ export function createServerNode(
     });
     const { deps, shared } = createNodeApi({
       link,
-      readModel,
+      readModel: world.mutations.servesRevoked === true ? withRevoked(readModel) : readModel,
       suite,
       signer,
       now: node.clock.now,
@@ -261,8 +267,21 @@ export function createServerNode(
     async handle(request) {
       const mine = process;
       if (mine === undefined || !mine.isReady) return undefined;
+      const { device, operation, socket } = request;
+      const isRevoked = (): boolean => mine.readModel.isRevoked(device) && !FOR_ANYBODY.has(operation);
+      const wasRevoked = isRevoked();
+      const tell = (): void =>
+        world.violate({ rule: 'nothing outside the window', text: `${name} served ${operation} to a revoked device` });
+      const watched: StreamSocket | undefined = socket && {
+        ...socket,
+        write(bytes) {
+          if (isRevoked() && asStreamItem(decodeCbor(bytes)).type === 'page') tell();
+          socket.write(bytes);
+        },
+      };
       try {
-        const answer = await answerRequest(mine, request);
+        const answer = await answerRequest(mine, watched === undefined ? request : { ...request, socket: watched });
+        if (wasRevoked) tell();
         return mine.isAlive ? answer : undefined;
       } catch (thrown) {
         if (!mine.isAlive) return undefined;
@@ -276,4 +295,18 @@ export function createServerNode(
     },
   };
   return node;
+}
+
+/** For a server that forgets to look whether a device was revoked. */
+function withRevoked(readModel: ReadModel): ReadModel {
+  const before = new Map<DeviceId, ReturnType<ReadModel['device']>>();
+  return {
+    ...readModel,
+    isRevoked: () => false,
+    device: (id) => {
+      const known = readModel.device(id);
+      if (known !== undefined) before.set(id, known);
+      return known ?? before.get(id);
+    },
+  };
 }

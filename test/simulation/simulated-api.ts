@@ -31,6 +31,9 @@ export function createSimulatedApi(caller: Caller): ServerApi {
     addDevice: (key, body) => post('addDevice', key, body),
     recoverAccount: (key, id, body) =>
       ask({ operation: 'recoverAccount', key, params: { id }, body: encodeCbor(body) }),
+    // offers are beside the log too: devices here are linked by the long code
+    putDeviceOffer: () => Promise.reject(new ProblemError('not-ready', 'no offers are kept here')),
+    deviceOffer: async () => undefined,
     revokeDevice: (key, id, body) => ask({ operation: 'revokeDevice', key, params: { id }, body: encodeCbor(body) }),
     accountGroups: () => ask({ operation: 'listGroups', query: { of: 'account' } }),
     accountByName: (name) => find({ operation: 'lookUpAccount', query: { name } }),

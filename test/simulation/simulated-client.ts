@@ -1,26 +1,23 @@
 import type { ChatClient } from '../../src/client/chat-client.ts';
-import { loadIdentity } from '../../src/client/runner/identity.ts';
+import { reasonOf } from '../../src/client/runner/failures.ts';
 import { openLocalClient } from '../../src/client/runner/local-client.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
-import type { AccountId, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { GroupId } from '../../src/wire/ids.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 import { type ClientDisk, createClientDisk } from './client-disk.ts';
 import { type Caller, type ClientNetwork, createCaller, type Exchange } from './client-network.ts';
 import { type ClientView, createClientView } from './client-view.ts';
 import type { Ledger } from './ledger.ts';
+import type { Persona } from './persona.ts';
+import { readyIdentity } from './program.ts';
 import type { ServerNode } from './server-node.ts';
 import { createSimulatedApi } from './simulated-api.ts';
 import type { CipherWatch } from './suite-watch.ts';
 import { createClock, type World } from './world.ts';
 
-/** Who a client is, and what is on its disk when a history begins. */
-export interface Persona {
-  readonly name: string;
-  readonly account: AccountId;
-  readonly device: DeviceId;
-  readonly rows: ReadonlyMap<string, Uint8Array>;
-}
+/** As a program says that its device was revoked. */
+const REVOKED = reasonOf(new ProblemError('unauthenticated', '', { members: { reason: 'revoked' } }));
 
 /** Something a person asked of the program. */
 export interface Deed {
@@ -48,6 +45,14 @@ export interface SimulatedClient {
   readonly chat: ChatClient | undefined;
   /** The program said that it cannot go on. */
   readonly hasFailed: boolean;
+  /** The wanted name is somebody else's: there is no account, and no program any more. */
+  readonly isNobody: boolean;
+  /** The program says that its device was revoked. */
+  readonly knowsRevoked: boolean;
+  /** What another device of the account has to be shown, for this one to be linked. */
+  readonly offer: string | undefined;
+  /** Its person does not start it before. */
+  awayUntil: number;
   start(): void;
   kill(): void;
   /** Closes the program as a person does. */
@@ -88,16 +93,21 @@ export function createSimulatedClient(
     readonly store: ReturnType<ClientDisk['open']>;
     readonly caller: Caller;
     chat?: ChatClient;
+    readonly ended: AbortController;
     hasFailed: boolean;
     isOver: boolean;
   }
   let life: Life | undefined;
+  let isNobody = false;
+  let knowsRevoked = false;
+  let offer: string | undefined;
 
   const end = (over: Life): void => {
     over.isOver = true;
     if (life === over) life = undefined;
     over.store.die();
     over.caller.die();
+    over.ended.abort();
     for (const deed of deeds) if (deed.state === 'running') deed.state = 'lost';
     world.note(`${name} is gone`);
     // what is left of it in this process ends; nothing of it reaches the disk or the network
@@ -141,18 +151,29 @@ export function createSimulatedClient(
     view,
     typed,
     deeds,
+    awayUntil: 0,
     get chat() {
       return life?.chat;
     },
     get hasFailed() {
       return life?.hasFailed === true;
     },
+    get isNobody() {
+      return isNobody;
+    },
+    get knowsRevoked() {
+      return knowsRevoked;
+    },
+    get offer() {
+      return offer;
+    },
     start() {
-      if (life !== undefined) return;
+      if (life !== undefined || isNobody) return;
       const caller = createCaller(world, network, nodes, (exchange, body) => ledger.answered(device, exchange, body));
       const own: Life = {
         caller,
         store: disk.open(() => end(own)),
+        ended: new AbortController(),
         hasFailed: false,
         isOver: false,
       };
@@ -200,11 +221,23 @@ export function createSimulatedClient(
 
   const open = async (own: Life): Promise<void> => {
     const { store } = own;
-    const identity = await loadIdentity(store);
-    if (identity === undefined) throw new Error('a client without an identity');
+    const api = createSimulatedApi(watched(own.caller));
+    const identity = await readyIdentity(store, api, {
+      ...{ label: name, signal: own.ended.signal, now: network.clock.now, randomBytes: chance.bytes },
+      onOffer: (code) => {
+        offer = code;
+      },
+    });
+    if (own.isOver) return;
+    if (identity === undefined) {
+      ledger.accounts.turnedAway(persona);
+      isNobody = true;
+      end(own);
+      return;
+    }
     const chat = await openLocalClient({
       store,
-      api: createSimulatedApi(watched(own.caller)),
+      api,
       identity,
       server: 'simulated',
       suite: watch.suite,
@@ -222,6 +255,7 @@ export function createSimulatedClient(
     chat.subscribe((event) => {
       if (event.type !== 'connection') return;
       const { connection } = event;
+      knowsRevoked ||= connection.state === 'offline' && connection.reason === REVOKED;
       if (connection.state === 'offline' && connection.reason.startsWith('stopped: ')) {
         own.hasFailed = true;
         world.note(`${name} ${connection.reason}`);

@@ -15,7 +15,12 @@ export type Rule =
   | 'all comes to rest'
   | 'intentions are answered'
   | 'outboxes empty'
-  | 'texts in order';
+  | 'texts in order'
+  | 'one holder a name'
+  | 'one claim a key package'
+  | 'revoked devices are taken out'
+  | 'a gap is what was compacted'
+  | 'tables are equal';
 
 /** One breach of one rule, in words. */
 export interface Violation {

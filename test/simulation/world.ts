@@ -20,6 +20,22 @@ export interface Mutations {
   readonly ratchetsNotStored?: boolean;
   /** A client's store says that something is durable, and it is not. */
   readonly durableLies?: boolean;
+  /** A server says yes to everybody who wants to register a name. */
+  readonly namesForAll?: boolean;
+  /** A server hands out one key package again and again. */
+  readonly claimsAgain?: boolean;
+  /** A server goes on answering devices that were revoked. */
+  readonly servesRevoked?: boolean;
+  /** A client does not show what happens to accounts. */
+  readonly accountsNotShown?: boolean;
+  /** A server says that it no longer has what it has. */
+  readonly gapsTooWide?: boolean;
+  /** A server does not say what it no longer has. */
+  readonly gapsHidden?: boolean;
+  /** A client does not say what it missed. */
+  readonly gapsNotTold?: boolean;
+  /** Writing the log anew loses a message of those that are kept. */
+  readonly rewritesTooMuch?: boolean;
 }
 
 /** What all parts of one history share. */
