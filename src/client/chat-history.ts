@@ -36,6 +36,8 @@ export type HistoryContent =
       readonly edited?: true;
       /** Position of the entry that changed it last. */
       readonly changedAt?: number;
+      /** `messageId` of the line that tells of that change. */
+      readonly changedBy?: string;
       /** What the sender does, rather than says. */
       readonly action?: true;
       /** Present when the message is a file, which `ChatClient.fetchFile` gets by the line's position. */

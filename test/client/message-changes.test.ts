@@ -96,6 +96,35 @@ describe('messages have ids that all their readers agree about', () => {
     expect(await type(bob, group, '/edit again')).toEqual(['you have sent nothing here that could be changed']);
   });
 
+  test('what a message said before it was changed or taken back is nowhere in the store, nor in what told of the change', async () => {
+    const server = createFakeServer();
+    const { alice, bob, group } = await tea(server);
+    await alice.chat.send(group, 'the first wording');
+    await bob.waitForText(group, 'the first wording');
+    for (const wording of ['the second wording', 'the third wording']) {
+      await type(alice, group, `/edit ${wording}`);
+      await until(async () => (await messages(bob, group))[0]?.text === wording);
+    }
+    const said = (who: TestChatter): readonly string[] => {
+      const stored = [...who.rows.values()].map((bytes) => Buffer.from(bytes).toString('utf8')).join('\n');
+      return ['the first wording', 'the second wording', 'the third wording'].filter((text) => stored.includes(text));
+    };
+    await until(async () => (await messages(alice, group)).length === 3);
+    for (const who of [alice, bob]) await until(() => said(who).length === 1);
+    for (const who of [alice, bob]) expect(said(who)).toEqual(['the third wording']);
+    await type(alice, group, '/delete');
+    for (const who of [alice, bob]) {
+      await until(async () => (await messages(who, group))[0]?.deleted === true);
+      await until(() => said(who).length === 0);
+      expect(await rows(who, group)).toEqual([
+        '#tea <alice> [taken back]',
+        '#tea <alice> [edited]',
+        '#tea <alice> [edited]',
+        '#tea <alice> [took back a message]',
+      ]);
+    }
+  });
+
   test('only the sender can change a message: for anybody else it stays, with one warning', async () => {
     const server = createFakeServer();
     const { alice, bob, group } = await tea(server);
@@ -136,7 +165,7 @@ describe('messages have ids that all their readers agree about', () => {
     await bob.waitForText(group, 'drinks');
     expect(await rows(bob, group)).toEqual([
       '#tea <alice> three [edited]',
-      '#tea <alice> [edited] two',
+      '#tea <alice> [edited]',
       '#tea <alice> [edited] three',
       '#tea * alice drinks',
     ]);

@@ -33,6 +33,7 @@ const messageSchema = z
     deleted: yes,
     edited: yes,
     changedAt: z.int().positive().exactOptional(),
+    changedBy: id.exactOptional(),
     action: yes,
     file: z
       .strictObject({

@@ -13,7 +13,7 @@ import { groupOfRecord, groupWrites } from '../store/group-rows.ts';
 import { cursorWrite, lineWrites } from '../store/history-rows.ts';
 import { keys, letterOf, ordinalOf, stateTables } from '../store/keys.ts';
 import { messageWrite } from '../store/message-rows.ts';
-import { decodeLine } from '../store/older-rows.ts';
+import { decodeLine, lineValue } from '../store/older-rows.ts';
 import { beginAnew, type GroupRemains } from './begin-anew.ts';
 import type { FoundRows } from './found-rows.ts';
 import { nameOf, type SoundRow } from './salvage.ts';
@@ -46,13 +46,13 @@ export interface Rebuilt {
 }
 
 /** Rows that never change once they are written, or of which an earlier form does no harm: these alone are taken from older pages. */
-const LASTING = (['identity', 'account', 'serverKey', 'line', 'groupLine', 'older', 'cursor', 'message'] as const).map(
-  letterOf,
-);
+const LASTING = (
+  ['identity', 'account', 'serverKey', 'line', 'groupLine', 'older', 'awaited', 'cursor', 'message'] as const
+).map(letterOf);
 /** What goes with a group's keys. */
 const OF_A_MEMBERSHIP = [...stateTables(), letterOf('heads')];
 /** What is made from what was found, rather than copied. */
-const REMADE = (['device', 'line', 'keyPackage'] as const).map(letterOf);
+const REMADE = (['device', 'line', 'older', 'keyPackage'] as const).map(letterOf);
 
 /**
  * Makes the rows of a new store from what was found of a damaged one; `undefined` without the keys of this device, or without what
@@ -76,9 +76,12 @@ export function rebuild(found: FoundRows, time: number): Rebuilt | undefined {
   };
   if (!hasIdentity(of('identity'), of('account'))) return undefined;
 
-  const lines = withoutTakenBack(
-    of('line').map(({ key, value }) => ({ ordinal: ordinalOf(key), line: decodeLine(value) })),
-  );
+  const stored = of('line').map(({ key, value }) => ({ ordinal: ordinalOf(key), line: decodeLine(value) }));
+  const takenOver = of('older').map(({ key, value }) => ({ key, line: decodeLine(value) }));
+  const withoutTakenBack = takenBackIn([...stored, ...takenOver].map(({ line }) => line));
+  const lines = stored
+    .map(({ ordinal, line }): StoredLine => ({ ordinal, line: withoutTakenBack(line) }))
+    .sort((a, b) => a.ordinal - b.ordinal);
   const { kept, anew } = sortGroups(found, of('outbox'), lines);
   const isCursorLost = !found.isProven(letterOf('device')) || of('device').length === 0;
   const isStateLost = anew.length > 0 || isCursorLost;
@@ -103,6 +106,7 @@ export function rebuild(found: FoundRows, time: number): Rebuilt | undefined {
       ...all.filter(isCopied).map(({ key, value }): Write => ({ key, value })),
       ...packages.map(({ key, value }): Write => ({ key, value })),
       ...lines.flatMap(lineRows),
+      ...takenOver.map(({ key, line }): Write => ({ key, value: lineValue(withoutTakenBack(line)) })),
       ...begun.flatMap(({ group }) => groupWrites(undefined, group)),
       ...told.flatMap(({ group, draft }, index) => lineRows(toldLine(group, draft, last + 1 + index))),
       deviceWrite(isCursorLost || device === undefined ? START_CURSOR : device.cursor, last + told.length),
@@ -150,23 +154,25 @@ interface StoredLine {
   readonly line: HistoryLine;
 }
 
-/** In their order; an older form of a line may have what its sender took back since. */
-function withoutTakenBack(lines: readonly StoredLine[]): readonly StoredLine[] {
+/** Takes out of lines what these say was taken back: an older form of one may have it still. */
+function takenBackIn(lines: readonly HistoryLine[]): (line: HistoryLine) => HistoryLine {
   const nameIn = ({ group }: HistoryLine, account: string, id: string): string => `${group} ${account} ${id}`;
   const gone = new Set(
-    lines.flatMap(({ line }) =>
+    lines.flatMap((line) =>
       line.kind === 'message' && line.deleted === true && line.replaces !== undefined
         ? [nameIn(line, line.sender.account, line.replaces)]
         : [],
     ),
   );
-  const taken = lines.map(({ ordinal, line }): StoredLine => {
-    if (line.kind !== 'message' || line.deleted === true || line.messageId === undefined) return { ordinal, line };
-    if (!gone.has(nameIn(line, line.sender.account, line.messageId))) return { ordinal, line };
+  return (line) => {
+    if (line.kind !== 'message' || line.deleted === true) return line;
+    const isGone = (id: string | undefined): boolean =>
+      id !== undefined && gone.has(nameIn(line, line.sender.account, id));
+    if (isGone(line.replaces)) return { ...line, text: '' };
+    if (!isGone(line.messageId)) return line;
     const { file: _file, ...rest } = line;
-    return { ordinal, line: { ...rest, text: '', deleted: true } };
-  });
-  return taken.sort((a, b) => a.ordinal - b.ordinal);
+    return { ...rest, text: '', deleted: true };
+  };
 }
 
 /** Groups that go on as they were, and those that cannot. */

@@ -22,7 +22,7 @@ import {
 import { lineValue, type OlderLine, olderPositions, olderWrites } from '../store/older-rows.ts';
 import type { ChatState } from './chat-state.ts';
 import type { StoredIdentity } from './identity.ts';
-import { replaced } from './new-lines.ts';
+import { replaced, withoutText } from './new-lines.ts';
 import { groupIn } from './send-command.ts';
 import type { Serial } from './serial.ts';
 
@@ -131,13 +131,36 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
     return { ...now, position: line.position, cursor: line.cursor };
   };
 
+  /** What tells of a change says what the message said only while no later one came. */
+  const takeMarker = (line: OlderLine, marker: HistoryLine): void => {
+    if (marker.kind === 'message' && marker.text === '') lines.set(line.position, { ...line, text: '' });
+  };
+
+  /** The line of this id told of an earlier change: what the message said then goes. */
+  const forget = async (change: OlderLine, messageId: string): Promise<void> => {
+    if (messageId === change.messageId) return; // the packed message has it already
+    const position = byMessageId.get(messageId);
+    const inBatch = position === undefined ? undefined : lines.get(position);
+    if (inBatch !== undefined && position !== undefined) {
+      lines.set(position, withoutText(inBatch, change));
+      return;
+    }
+    const found = await findMessage(store, bytes, messageId);
+    if (found === undefined) return;
+    const at = placeText(found.place);
+    const line = withoutText(rewritten.get(at)?.line ?? found.line, change);
+    rewritten.set(at, { place: found.place, line });
+  };
+
   /** The message that this one changes, if it is here, is changed; else that is remembered. */
   const change = async (line: OlderLine, target: string): Promise<void> => {
     const position = byMessageId.get(target);
     const inBatch = position === undefined ? undefined : lines.get(position);
     if (inBatch !== undefined && position !== undefined) {
-      const { target: now } = replaced(inBatch, line);
+      const { target: now, marker } = replaced(inBatch, line);
       if (now !== undefined) lines.set(position, { ...now, position, cursor: inBatch.cursor });
+      takeMarker(line, marker);
+      if (now !== undefined && inBatch.changedBy !== undefined) await forget(line, inBatch.changedBy);
       return;
     }
     const found = await findMessage(store, bytes, target);
@@ -147,9 +170,12 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
       return;
     }
     const at = placeText(found.place);
-    const { target: now } = replaced(rewritten.get(at)?.line ?? found.line, line);
+    const before = rewritten.get(at)?.line ?? found.line;
+    const { target: now, marker } = replaced(before, line);
+    takeMarker(line, marker);
     if (now === undefined) return;
     rewritten.set(at, { place: found.place, line: now });
+    if (before.changedBy !== undefined) await forget(line, before.changedBy);
     if (now.deleted === true && found.line.file !== undefined && found.line.position !== undefined) {
       fileKeys.push({ key: keys.attachment(bytes, found.line.position), value: undefined });
     }

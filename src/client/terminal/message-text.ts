@@ -17,7 +17,8 @@ export function messageRows(line: MessageLine): string[] {
     return [position === undefined ? `[${neutralise(text)}]` : `[${neutralise(text)}, /save ${position}]`];
   }
   const [first = '', ...rest] = neutraliseRows(`${text}${edited === true ? ' [edited]' : ''}`);
-  return [`${replyMark(line)}${replaces === undefined ? '' : '[edited] '}${first}`, ...rest];
+  const mark = replaces === undefined ? '' : '[edited]';
+  return [`${replyMark(line)}${mark}${mark !== '' && first !== '' ? ' ' : ''}${first}`, ...rest];
 }
 
 function replyMark({ inReplyTo, quote }: MessageLine): string {
