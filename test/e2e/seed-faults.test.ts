@@ -15,11 +15,13 @@ import { TestDevice } from '../support/test-device.ts';
 
 const WAIT_MS = 240_000;
 const OLD_FRAME_LIMIT_BYTES = 64 * 1024;
+/** Of the large group: with their tree the Welcome is larger than the old frame. */
+const MEMBERS = 250;
 let server: TestServer;
 let folder: string;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ limits: { claimsPerMinute: MEMBERS } });
   folder = await mkdtemp(join(tmpdir(), 'mlsd-faults-'));
 });
 
@@ -94,12 +96,11 @@ test('fault 10: neither frames nor groups end at 64 KiB', async () => {
   const alice = await TestDevice.register(server.url, 'f10-alice');
   const group = await alice.createGroup('f10');
   const others: TestDevice[] = [];
-  const members = 250; // with their tree the Welcome is larger than the old frame
-  for (let i = 0; i < members; i += 1) {
+  for (let i = 0; i < MEMBERS; i += 1) {
     others.push(await TestDevice.register(server.url, `f10-${i}`, { packages: 1 }));
   }
   const packages: Uint8Array[] = [];
-  for (let at = 0; at < members; at += 100) {
+  for (let at = 0; at < MEMBERS; at += 100) {
     const { results } = okValue(
       await alice.claim(
         group,
@@ -113,7 +114,7 @@ test('fault 10: neither frames nor groups end at 64 KiB', async () => {
   okValue(await alice.postCommit(group, made));
   alice.setState(group, made.next);
   await alice.send(group, 'x'.repeat(4 * OLD_FRAME_LIMIT_BYTES));
-  for (const member of [others[0]!, others[members - 1]!]) {
+  for (const member of [others[0]!, others[MEMBERS - 1]!]) {
     expect((await member.catchUp()).map((text) => text.length)).toEqual([4 * OLD_FRAME_LIMIT_BYTES]);
   }
 });
