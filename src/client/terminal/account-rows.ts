@@ -88,10 +88,10 @@ async function addDeviceRows(code: string, client: ChatClient): Promise<readonly
   ];
 }
 
-function linkRows({ me }: Awaited<ReturnType<ChatClient['status']>>): string[] {
+function linkRows({ me, server }: Awaited<ReturnType<ChatClient['status']>>): string[] {
   return [
     'On the new device run this; it shows a code:',
-    `  mlschat link ${me.account}`,
+    `  mlschat link ${me.account} --server ${server}`,
     'Then type it here: /link CODE. Only a code that your own new device shows: whoever it belongs to reads and writes as you.',
   ];
 }
