@@ -52,6 +52,7 @@ it(`D13: at ${TIMES} times the load it can take the server says so at once, stay
     refusedMs: [quantile(times(storm, 503), 0.5), quantile(times(storm, 503), 0.99)],
     growth,
   });
+  console.log(`overload: ${figures}`);
   expect(storm.filter(({ status }) => status !== 201 && status !== 503)).toEqual([]);
   expect(refused.length, figures).toBeGreaterThan(accepted.length);
   expect(refused.every(({ retryAfter }) => retryAfter)).toBe(true);
