@@ -35,10 +35,13 @@ export type ApiAnswer<T> =
   | { readonly ok: false; readonly failure: ApiFailure };
 
 const SERVICE_UNAVAILABLE = 503;
+/** JetStream's own code, which comes as a bad request: too few servers of the cluster are there for so many replicas. */
+const NO_SUITABLE_PEERS = 10_005;
 
 /** A failure nobody expected there, as an error: `unavailable` while the server is coming up, else `rejected`. */
 export function failureError(doing: string, failure: ApiFailure): LogError {
-  const code = failure.code === SERVICE_UNAVAILABLE ? 'unavailable' : 'rejected';
+  const passes = failure.code === SERVICE_UNAVAILABLE || failure.errCode === NO_SUITABLE_PEERS;
+  const code = passes ? 'unavailable' : 'rejected';
   return new LogError(code, `the log refused to ${doing} (${failure.errCode}): ${failure.description}`);
 }
 

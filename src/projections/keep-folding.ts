@@ -59,6 +59,8 @@ export async function keepFolding(
         isStarted = true;
       } catch (failure) {
         if (signal.aborted) return { run };
+        // the tables were found to be damaged meanwhile: that ended what was tried, and is a reason to make them anew
+        if (run.damage !== undefined && reason === undefined) continue;
         if (!mayPass(failure)) return { run, failure: failure as Error };
       }
     }
@@ -80,5 +82,7 @@ function remedyFor(error: Error, hasCaughtUp: boolean): Remedy | undefined {
 
 function mayPass(failure: unknown): boolean {
   if (failure instanceof LogError) return failure.retryable;
-  return failure instanceof ProjectionError && failure.code === 'store-failed';
+  if (failure instanceof ProjectionError) return failure.code === 'store-failed';
+  // of the file system, while the files are made anew: no room, no descriptor
+  return failure instanceof Error && 'syscall' in failure;
 }

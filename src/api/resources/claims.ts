@@ -65,13 +65,15 @@ async function claim(call: ClaimCall) {
  */
 function chargeFor({ deps, shared, caller, now, requestId }: ClaimCall, accounts: readonly AccountId[]): void {
   const { requesters } = shared.claimLimits;
+  const isNew = (owner: AccountId): boolean =>
+    deps.readModel.request(requestEventId(caller.id, requestId, owner)) === undefined;
+  const cost = accounts.filter(isNew).length;
+  // a repeat gets its first answer, whatever that has cost
+  if (cost === 0 && accounts.length > 0) return;
   const wait = requesters.take(caller.id, now);
   if (wait > 0) {
     throw new ProblemError('rate-limited', 'this device claims too often', { retryAfterSeconds: wait });
   }
-  const isNew = (owner: AccountId): boolean =>
-    deps.readModel.request(requestEventId(caller.id, requestId, owner)) === undefined;
-  const cost = accounts.filter(isNew).length;
   if (cost > 1) requesters.charge(caller.id, now, cost - 1);
 }
 

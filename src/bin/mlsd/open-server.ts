@@ -6,6 +6,7 @@ import { createTickets, TICKET_KEY_BYTES } from '../../api/auth/tickets.ts';
 import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
 import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
 import type { BlobStore } from '../../log/blobs.ts';
+import { LogError } from '../../log/errors.ts';
 import { acquireFolderLock } from '../../log/folder-lock.ts';
 import { findNatsServer, searchPlaces } from '../../log/nats-server/find.ts';
 import { type Log, type LogDescription, type LogPlace, openLog } from '../../log/open-log.ts';
@@ -64,7 +65,14 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     opened.push(log.close);
     const replicas = config.log.kind === 'remote' ? config.log.replicas : 1;
     const blobs = await log.openBlobs({ retentionMs: config.limits.attachmentRetentionMs, replicas });
-    const offers = await log.openOffers({ retentionMs: config.limits.deviceOfferTtlMs, replicas });
+    // without it devices are added by their long codes
+    const offers = await log
+      .openOffers({ retentionMs: config.limits.deviceOfferTtlMs, replicas })
+      .catch((error: unknown) => {
+        if (signal?.aborted === true || !(error instanceof LogError)) throw error;
+        logger.warn({ err: error }, 'no short link codes until the next start: their stream cannot be opened');
+        return undefined;
+      });
     const limits = limitsOf(log, blobs, options);
     const projections = await openFold({
       tables,
@@ -85,7 +93,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       readModel: projections.read,
       log,
       blobs,
-      offers,
+      ...(offers === undefined ? {} : { offers }),
       suite: createNodeSuite(),
       signer: createReceiptSigner(secret),
       tickets: createTickets(deriveKey(secret, 'sessions', TICKET_KEY_BYTES), config.domain),

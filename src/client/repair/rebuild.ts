@@ -52,7 +52,7 @@ const LASTING = (
 /** What goes with a group's keys. */
 const OF_A_MEMBERSHIP = [...stateTables(), letterOf('heads')];
 /** What is made from what was found, rather than copied. */
-const REMADE = (['device', 'line', 'older', 'keyPackage'] as const).map(letterOf);
+const REMADE = (['device', 'line', 'groupLine', 'older', 'keyPackage'] as const).map(letterOf);
 
 /**
  * Makes the rows of a new store from what was found of a damaged one; `undefined` without the keys of this device, or without what

@@ -1,3 +1,4 @@
+import { isCutOff } from '../store/check-file.ts';
 import { isSummed } from '../store/keys.ts';
 import {
   childrenOf,
@@ -82,8 +83,10 @@ function snapshotsOf(file: LmdbFile): Snapshots {
   // whatever left this device was synced before: one that was is as good as the newest
   const isSynced =
     synced !== undefined && newest === synced && (first ?? synced) <= synced && (second ?? synced) <= synced;
-  if (faults.length === 0 && !inTurns && newest > 0) faults.push('its beginning is damaged');
-  return { found, faults: [...new Set(faults)], synced: synced ?? 0, isCertain: inTurns || isSynced };
+  const isCut = !inTurns && faults.length === 0 && isCutOff(metas);
+  if (faults.length === 0 && !inTurns && !isCut && newest > 0) faults.push('its beginning is damaged');
+  // where it is not known what was synced, nothing but the newest is known to be as new as what has left this device
+  return { found, faults: [...new Set(faults)], synced: synced ?? newest, isCertain: inTurns || isSynced || isCut };
 }
 
 interface Walked {

@@ -152,6 +152,15 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
     rewritten.set(at, { place: found.place, line });
   };
 
+  /** Of two changes of a message that is not here, by one account, the earlier one says no more what the message said. */
+  const settle = async (line: OlderLine, place: LinePlace): Promise<void> => {
+    const inBatch = 'older' in place ? lines.get(place.older) : undefined;
+    const other = inBatch ?? (await messageAt(store, bytes, place));
+    if (other === undefined || other.sender.account !== line.sender.account) return;
+    if ((other.position ?? 0) > line.position) lines.set(line.position, { ...line, text: '' });
+    else if (other.messageId !== undefined) await forget(line, other.messageId);
+  };
+
   /** The message that this one changes, if it is here, is changed; else that is remembered. */
   const change = async (line: OlderLine, target: string): Promise<void> => {
     const position = byMessageId.get(target);
@@ -166,6 +175,7 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
     const found = await findMessage(store, bytes, target);
     if (found === undefined) {
       const before = awaited.get(target) ?? (await awaitedChanges(store, bytes, target));
+      for (const place of before) await settle(line, place);
       awaited.set(target, [...before, { older: line.position }]);
       return;
     }

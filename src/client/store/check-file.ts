@@ -34,8 +34,21 @@ export function faultOfFile(path: string): string | undefined {
   const newest = first.txn > second.txn ? first : second;
   // transactions write the two in turns: were one of them lost, the other one would be taken for the newest
   const inTurns = Math.abs(first.txn - second.txn) === 1 || (first.txn === 0 && second.txn === 0);
-  if (!inTurns || (typeof synced !== 'string' && synced.txn > newest.txn)) return 'its beginning is damaged';
+  const isKnown = inTurns || isCutOff([first, second, synced]);
+  if (!isKnown || (typeof synced !== 'string' && synced.txn > newest.txn)) return 'its beginning is damaged';
   return faultOfSnapshot(file, openedByLmdb(first, second, typeof synced === 'string' ? undefined : synced));
+}
+
+/**
+ * Whether the two that take turns are apart because the machine went down while what was written since the last sync was on its way
+ * to the disk: one of them arrived. LMDB goes back to what was synced then, and nothing newer has left this device.
+ */
+export function isCutOff([first, second, synced]: readonly (Snapshot | string | undefined)[]): boolean {
+  if (typeof first !== 'object' || typeof second !== 'object' || typeof synced !== 'object') return false;
+  const newest = first.txn > second.txn ? first : second;
+  const boot = bootOfMachine();
+  const isOfThisBoot = boot === undefined || (newest.boot !== 0n && newest.boot === boot);
+  return !isOfThisBoot && newest.unsynced && synced.txn >= Math.min(first.txn, second.txn);
 }
 
 /**

@@ -148,7 +148,13 @@ async function isComplete(dir: string, opened: Opened | undefined): Promise<bool
 async function reopen(dir: string, former: CheckpointRow | undefined): Promise<Opened | undefined> {
   const opened = await tryOpen(dir);
   if (opened === undefined || former === undefined) return opened;
-  await opened.db.put(FORMER_KEY, encodeCheckpoint(former));
+  try {
+    await opened.db.put(FORMER_KEY, encodeCheckpoint(former));
+  } catch (failed) {
+    const cause = await causeOf(failed);
+    await closeBounded(opened.db);
+    throw new ProjectionError('store-failed', 'new tables could not be begun', { cause });
+  }
   return { ...opened, former };
 }
 

@@ -69,6 +69,7 @@ export class Tables implements RowSource {
   readonly #contract: string;
   readonly #onDamage: (damage: ProjectionError) => void;
   #transaction: Transaction;
+  #isDone = false;
   #pinned: { readonly transaction: Transaction };
   readonly #heads: GroupHead[] = [];
   readonly #rows = createCache<unknown>(ROW_CACHE_BYTES);
@@ -286,7 +287,7 @@ export class Tables implements RowSource {
   }
 
   async close(): Promise<void> {
-    this.#transaction.done();
+    this.#endTransaction();
     await this.#environment.close();
   }
 
@@ -314,10 +315,18 @@ export class Tables implements RowSource {
   }
 
   #repin(): void {
-    this.#transaction.done();
+    this.#endTransaction();
     this.#db.resetReadTxn();
     this.#transaction = this.#db.useReadTransaction();
+    this.#isDone = false;
     this.#pinned = { transaction: this.#transaction };
+  }
+
+  /** Once: where the library gives no new one, after a disk failed under it, the old one is over all the same. */
+  #endTransaction(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#transaction.done();
   }
 }
 
