@@ -59,7 +59,7 @@ function get() {
     apt('update');
     apt('install', '--yes', '--download-only', '--no-install-recommends', PACKAGE);
     for (const file of readdirSync(archives).filter((name) => name.endsWith('.deb'))) {
-      run('dpkg', ['-x', join(archives, file), join(folder, 'root')], 'inherit');
+      run('dpkg', ['-x', join(archives, file), join(folder, 'unpacked')], 'inherit');
     }
     rmSync(state, { recursive: true });
     const program = join(folder, 'chromium');
@@ -87,11 +87,11 @@ Debug::NoLocking "true";
 
 /** Its libraries are beside it, and those of the system are the system's. */
 const STARTER = `#!/bin/sh
-root=$(dirname "$(readlink -f "$0")")/root/usr/lib
-for folder in "$root"/*-linux-gnu; do
+lib=$(dirname "$(readlink -f "$0")")/unpacked/usr/lib
+for folder in "$lib"/*-linux-gnu; do
   libraries="$folder:$folder/pulseaudio:$libraries"
 done
-LD_LIBRARY_PATH="$libraries$LD_LIBRARY_PATH" exec "$root/chromium/${PACKAGE}" "$@"
+LD_LIBRARY_PATH="$libraries$LD_LIBRARY_PATH" exec "$lib/chromium/${PACKAGE}" "$@"
 `;
 
 function run(program, args, stdout) {
