@@ -61,6 +61,7 @@ export async function appendEvent(
       if (connection.state !== 'connected') await connection.whenConnected(left, signal);
       const result = await settle(connection, publishing, await publisher.publish(publishing));
       connection.appends.clear();
+      if (result.kind !== 'conflict') connection.noteStored(result.sequence);
       return result;
     } catch (error) {
       const again = error instanceof LogError && error.code === 'unavailable';

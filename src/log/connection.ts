@@ -68,6 +68,14 @@ export interface LogConnection extends AsyncDisposable {
   whenConnected(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   /** Whether appends fail: of its own, because a leader that is cut off goes on answering everything else. */
   readonly appends: Suspicion;
+  /** Whether nothing can be read: of its own for the same reason. */
+  readonly reads: Suspicion;
+  /** The highest sequence that an append of this connection is known to stand at; 0 before the first. */
+  readonly newestStored: number;
+  /** Says where an append stands. */
+  noteStored(sequence: number): void;
+  /** Goes to another server, where others are known: this one is not what it says it is. */
+  leave(): void;
   /** One JetStream API request. @throws LogError `unavailable` when nobody answers in time. */
   api<T>(operation: string, body?: unknown): Promise<ApiAnswer<T>>;
   close(): Promise<void>;
@@ -100,17 +108,18 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
   const nats = await dial(options, () => backoffMs(RECONNECT, 0));
   const listeners = new Set<(state: ConnectionState) => void>();
   let state: ConnectionState = 'connected';
+  let newestStored = 0;
   const leave = (): void => {
     if (state !== 'connected' || options.servers.length < 2) return;
     nats.reconnect().catch(() => undefined); // closed meanwhile: there is nothing to leave
   };
   const appends = createSuspicion(leave);
+  const reads = createSuspicion(leave);
   const answers = createSuspicion(leave);
   const change = (next: ConnectionState): void => {
     if (state === next || state === 'closed') return;
     state = next;
-    appends.clear();
-    answers.clear();
+    for (const suspicion of [appends, reads, answers]) suspicion.clear();
     for (const listener of [...listeners]) listener(next);
   };
   const watching = watchStatus(nats, change);
@@ -152,6 +161,14 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     onChange,
     whenConnected: (timeoutMs, signal) => whenConnected(connection, timeoutMs, signal),
     appends,
+    reads,
+    get newestStored() {
+      return newestStored;
+    },
+    noteStored(sequence) {
+      newestStored = Math.max(newestStored, sequence);
+    },
+    leave,
     api,
     close,
     [Symbol.asyncDispose]: close,

@@ -1,5 +1,7 @@
 import { createInbox, type Msg, type NatsError } from 'nats';
 import { failureError, type LogConnection } from './connection.ts';
+import { createStallWatch } from './stall-watch.ts';
+import { readStreamState } from './stream.ts';
 import { STREAM_NAME } from './subjects.ts';
 
 export interface PulledMessage {
@@ -63,6 +65,7 @@ export async function openPullSession(
   let pullsOut = 0;
   let emptyEnds = 0;
   let heardAt = performance.now();
+  let next = firstSequence;
   let ended = false;
   let wake: (() => void) | undefined;
 
@@ -74,6 +77,15 @@ export async function openPullSession(
     ended = true;
     notify();
   };
+  const stall = createStallWatch({
+    next: () => next,
+    newestKnown: () => connection.newestStored,
+    lastSequence: async () => (await readStreamState(connection)).lastSequence,
+    onStalled() {
+      end();
+      connection.leave();
+    },
+  });
   const pull = (): void => {
     while (!ended && pullsOut < PULLS_OUT && bufferedBytes < BUFFER_MAX_BYTES) {
       pullsOut += 1;
@@ -99,10 +111,13 @@ export async function openPullSession(
       return;
     }
     emptyEnds = 0;
+    const sequence = streamSequence(message.reply ?? '');
+    next = sequence + 1;
+    stall.heard();
     const { data } = message;
     // A plain Uint8Array: views of it are made several times faster than those of node's Buffer.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    buffer.push({ sequence: streamSequence(message.reply ?? ''), bytes, message });
+    buffer.push({ sequence, bytes, message });
     bufferedBytes += bytes.length;
     notify();
   };
@@ -110,7 +125,9 @@ export async function openPullSession(
   const subscription = nats.subscribe(inbox, { callback: onMessage });
   const unwatch = connection.onChange(end);
   const watchdog = setInterval(() => {
-    if (pullsOut > 0 && performance.now() - heardAt > SILENCE_MAX_MS) end();
+    if (ended || pullsOut === 0) return;
+    if (performance.now() - heardAt > SILENCE_MAX_MS) end();
+    else if (buffer.length === 0) stall.look();
   }, PULL_EXPIRES_MS / 2);
   signal?.addEventListener('abort', end, { once: true });
   if (signal?.aborted === true || connection.state !== 'connected') end();

@@ -59,12 +59,14 @@ const HOLE_TRIES = 3;
 export async function openReader(connection: LogConnection, options: ReaderOptions): Promise<LogReader> {
   const deadline = performance.now() + CONNECTION_WAIT_MS;
   for (let attempt = 0; ; attempt += 1) {
+    const askedAt = performance.now();
     try {
       await connection.whenConnected(Math.max(1, deadline - performance.now()), options.signal);
       const { lastSequence } = await checkCheckpoint(connection, options.checkpoint);
       return { tail: lastSequence, [Symbol.asyncIterator]: () => readFrom(connection, options) };
     } catch (error) {
       if (!(error instanceof LogError && error.retryable) || performance.now() > deadline) throw error;
+      connection.reads.grow(askedAt);
       await wait(backoffMs(RETRY, attempt), options.signal);
     }
   }
@@ -95,12 +97,14 @@ async function* readFrom(connection: LogConnection, options: ReaderOptions): Asy
   let checkpoint = options.checkpoint;
   let holes = 0;
   for (let attempt = 0; ; attempt += 1) {
+    const askedAt = performance.now();
     let session: PullSession | undefined;
     try {
       await connection.whenConnected(CONNECTION_WAIT_MS, signal);
       await checkCheckpoint(connection, checkpoint);
       const next = (checkpoint?.sequence ?? 0) + 1;
       session = await openPullSession(connection, next, signal);
+      connection.reads.clear();
       for (;;) {
         const pulled = await session.take(batchMaxEvents);
         if (pulled === undefined) break;
@@ -122,6 +126,7 @@ async function* readFrom(connection: LogConnection, options: ReaderOptions): Asy
         if (isAbort(error, signal)) return;
         throw error;
       }
+      connection.reads.grow(askedAt);
     } finally {
       session?.close();
     }

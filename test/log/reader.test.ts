@@ -1,6 +1,8 @@
 import { connect, type NatsConnection } from 'nats';
 import { describe, expect, test } from 'vitest';
 import { LogError } from '../../src/log/errors.ts';
+import { findNatsServer } from '../../src/log/nats-server/find.ts';
+import { isAtLeast } from '../../src/log/nats-server/version.ts';
 import { type Log, openLog } from '../../src/log/open-log.ts';
 import type { LogEntry, ReaderOptions } from '../../src/log/reader.ts';
 import { isTestedWithReplicas } from '../../src/log/stream.ts';
@@ -17,6 +19,11 @@ import { until } from '../support/until.ts';
 import { batchOf, groupOf, proposal } from './events.ts';
 
 const group = groupOf(1);
+const PAUSE_SINCE = { major: 2, minor: 11, patch: 0 };
+const canPause = await findNatsServer().then(
+  ({ version }) => isAtLeast(version, PAUSE_SINCE),
+  () => false,
+);
 
 async function write(log: Log, from: number, to: number): Promise<void> {
   for (let first = from; first < to; first += 200) {
@@ -112,6 +119,28 @@ describe('reading', () => {
     }
     expect(last).toBe(46);
   });
+
+  test.skipIf(!canPause)(
+    'that is told again and again there is nothing, while the log goes on, begins anew',
+    async () => {
+      await using server = await openManualServer();
+      await using log = await openAt(server);
+      const raw = await rawConnection(server);
+      const reading = follow(log);
+      await until(() => reading.entries.length === 1);
+      const ask = async <Answer>(operation: string, body: unknown): Promise<Answer> =>
+        (await raw.request(`$JS.API.CONSUMER.${operation}`, JSON.stringify(body))).json<Answer>();
+      const { consumers } = await ask<{ consumers: string[] }>('NAMES.MLS', {});
+      expect(consumers).toHaveLength(1);
+      // as a replica that has stopped taking part: every request is answered, with nothing
+      const until2100 = { pause_until: '2100-01-01T00:00:00Z' };
+      expect(await ask(`PAUSE.MLS.${consumers[0]}`, until2100)).toMatchObject({ paused: true });
+      await write(log, 0, 10);
+      await until(() => reading.entries.length === 11);
+      await raw.close();
+      expect(await reading.stop()).toBe('ended');
+    },
+  );
 
   test('goes on over deaths of the server, without a gap, a repetition or a long pause', async () => {
     await using opened = await openTestLog();

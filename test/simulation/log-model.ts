@@ -181,6 +181,10 @@ export function createLogLink(
     serverVersion: 'simulated',
     maxPayloadBytes: PAYLOAD_MAX_BYTES,
     appends: { clear: () => {}, grow: () => {} }, // there is no other server to go to
+    reads: { clear: () => {}, grow: () => {} },
+    leave: () => {},
+    newestStored: 0, // no reader of this model stands still while it answers
+    noteStored: () => {},
     onChange: () => () => {},
     whenConnected: (timeoutMs, signal) =>
       new Promise((resolve, reject) => {

@@ -43,7 +43,8 @@ export async function openNatsCluster(size = 3): Promise<NatsCluster> {
   const temp = await tempFolder();
   const token = randomBytes(8).toString('hex');
   const indices = Array.from({ length: size }, (_, i) => i);
-  const ports = await freePorts(2 * size);
+  const ports = await freePorts(2 * size + 1);
+  const nowhere = ports[2 * size]!;
   const clientPort = (i: number): number => ports[i]!;
   const routePort = (i: number): number => ports[size + i]!;
   const lines: { readonly from: number; readonly to: number; readonly proxy: TcpProxy }[] = [];
@@ -72,6 +73,8 @@ cluster {
   name: "test"
   listen: "127.0.0.1:${routePort(i)}"
   no_advertise: true
+  # else servers tell each other where they listen, and connect beside the lines that can be cut
+  advertise: "127.0.0.1:${nowhere}"
   authorization { user: cluster, password: "${token}" }
   routes: [${routes.join(', ')}]
 }
