@@ -4,7 +4,8 @@ import Koa from 'koa';
 import { ProblemError } from '../wire/problems.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
-import { createAdmission } from './http/admission.ts';
+import { createAdaptiveLimit } from './http/adaptive-limit.ts';
+import { createAdmission, UNDER_WAY } from './http/admission.ts';
 import { observe } from './http/observe.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
@@ -31,8 +32,9 @@ export interface ApiApp {
  * createServer(app.callback()).listen(4000, '127.0.0.1');
  */
 export function createApp(deps: ApiDeps): ApiApp {
-  const admission = createAdmission();
-  const gate = createGate(deps.operation.appendsInFlight, deps.hasRoom);
+  const writes = createAdaptiveLimit(UNDER_WAY);
+  const gate = createGate(deps.operation.appendsInFlight, deps.hasRoom, writes);
+  const admission = createAdmission(writes, gate);
   const streams = createStreamRegistry(deps.limits);
   const metrics = createMetrics({ readModel: deps.readModel, streams, gate, admission });
   const shared = {

@@ -17,7 +17,7 @@ export function createMetrics(sources: {
   readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness' | 'restarts'>;
   readonly streams: StreamRegistry;
   readonly gate: Gate;
-  readonly admission: Pick<Admission, 'limit' | 'turnedAway' | 'awaited'>;
+  readonly admission: Pick<Admission, 'limit' | 'readsLimit' | 'turnedAway' | 'awaited'>;
 }): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -66,13 +66,18 @@ export function createMetrics(sources: {
   gauge('mlsd_streams_open', 'Live streams and waiting long polls open.', () => sources.streams.open);
   gauge(
     'mlsd_admission_limit',
-    'Requests that may be on their way to being authenticated at once.',
+    'Writes that may be under way at once, until they are in the log.',
     () => sources.admission.limit,
+  );
+  gauge(
+    'mlsd_admission_reads_limit',
+    'Reads that may be on their way to being authenticated at once.',
+    () => sources.admission.readsLimit,
   );
   gauge('mlsd_bodies_awaited', 'Requests whose bodies are being read.', () => sources.admission.awaited);
   new Counter({
     name: 'mlsd_turned_away_total',
-    help: 'Requests refused before they were looked at, because too many were on their way.',
+    help: 'Requests refused before they were looked at, because too many were under way.',
     registers,
     collect() {
       this.reset();

@@ -138,7 +138,7 @@ describe('overload and failure', () => {
     expect(refused.length).toBeGreaterThanOrEqual(1);
     for (const answered of refused) {
       expect(problemOf(answered)).toMatchObject({ code: 'not-ready', status: 503 });
-      expect(answered.headers.get('retry-after')).toBe('1');
+      expect(answered.headers.get('retry-after')).toMatch(/^[123]$/);
     }
     const taken = (await alice.syncAll()).filter(({ kind }) => kind === 'message');
     expect(taken).toHaveLength(20 - refused.length);

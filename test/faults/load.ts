@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { toBase64Url } from '../../src/wire/bytes.ts';
 import { createDeviceKey } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
-import type { LoadOrder, Sender, Sent } from './overload-load.ts';
+import type { LoadOrder, Played, Sender, Sent } from './overload-load.ts';
 
 const PAYLOAD_BYTES = 900; // about 1 KiB as an MLS message
 
 /** A process that sends load, phase after phase. */
 export interface LoadProcess extends AsyncDisposable {
   play(order: LoadOrder): Promise<readonly Sent[]>;
+  /** Of the last phase. */
+  ownDelayMs(): number;
 }
 
 export function startLoad(): LoadProcess {
@@ -22,12 +24,15 @@ export function startLoad(): LoadProcess {
     throw new Error(`the load process ended with ${code}`);
   });
   ended.catch(() => undefined); // told to whoever waits for a phase
+  let ownDelayMs = Number.NaN;
   return {
     async play(order) {
       child.send(order);
-      const [sent] = (await Promise.race([once(child, 'message'), ended])) as [readonly Sent[]];
-      return sent;
+      const [played] = (await Promise.race([once(child, 'message'), ended])) as [Played];
+      ownDelayMs = played.ownDelayMs;
+      return played.sent;
     },
+    ownDelayMs: () => ownDelayMs,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await ended.catch(() => undefined);

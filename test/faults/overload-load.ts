@@ -1,5 +1,6 @@
 /** The other side of `overload.test.ts` and of the soak, in a process of its own: signed requests, sent at a rate or one after another. */
 import { randomBytes } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { toBase64Url } from '../../src/wire/bytes.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
@@ -36,12 +37,21 @@ export interface Sent {
   readonly id: string;
 }
 
+/** One phase, as it went. */
+export interface Played {
+  readonly sent: readonly Sent[];
+  /** How late this process itself was, ms, 99 % of the time: what its clock says of a request may be too much by this. */
+  readonly ownDelayMs: number;
+}
+
 /** Between two looks at how many requests are due. */
 const TICK_MS = 4;
+const DELAY_RESOLUTION_MS = 5;
+const NS_PER_MS = 1e6;
 
 process.on('message', (order: LoadOrder) => {
   play(order).then(
-    (sent) => process.send!(sent),
+    (played) => process.send!(played),
     (error: unknown) => {
       console.error(error);
       process.exit(1);
@@ -49,7 +59,7 @@ process.on('message', (order: LoadOrder) => {
   );
 });
 
-async function play(order: LoadOrder): Promise<Sent[]> {
+async function play(order: LoadOrder): Promise<Played> {
   const { host, port } = new URL(order.url);
   const prepared: { request: Buffer; id: string; sender: number }[] = [];
   const keys = order.senders.map(({ seed }) => createDeviceKey(Buffer.from(seed, 'base64url')));
@@ -67,6 +77,8 @@ async function play(order: LoadOrder): Promise<Sent[]> {
   const sent: Sent[] = [];
   let next = 0;
   let underWay = 0;
+  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+  delay.enable();
   const started = performance.now();
   const one = async (): Promise<void> => {
     const { request, id, sender } = prepared[next++]!;
@@ -94,8 +106,9 @@ async function play(order: LoadOrder): Promise<Sent[]> {
     };
     await Promise.all(Array.from({ length: order.inFlight }, lane));
   } else await atRate(order.perSecond);
+  delay.disable();
   for (const connection of idle) connection.close();
-  return sent;
+  return { sent, ownDelayMs: Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS) };
 
   async function atRate(perSecond: number): Promise<void> {
     await new Promise<void>((finished) => {

@@ -1,20 +1,32 @@
-/** How many may be under way at once: as many as are done in time, found by trying. */
+/**
+ * How many may be under way at once: as many as are done in time. By Little's law that is what is done in a second, times the
+ * seconds it may take, and both are measured while it goes on.
+ *
+ * Times are milliseconds of any clock that does not go back.
+ */
 export interface AdaptiveLimit {
   readonly current: number;
-  /** One of `underWay` was done, after this many milliseconds; `now` in milliseconds of any clock. */
-  sample(ms: number, underWay: number, now: number): void;
+  /** One more is under way. */
+  enter(now: number): void;
+  /** One less; whether it was done is not said. */
+  leave(now: number): void;
+  /** One was done. Said once of each, before it leaves. */
+  done(now: number): void;
+  /** One was turned away: what is under way is all that there may be. */
+  refused(): void;
 }
 
-/** Between a cut and the next one at least the target has to pass: those under way then are no news. */
-const CUT = 0.8;
-/** A limit doubles within this many that were in time, and only while it is at least half used: calm proves nothing. */
-const DOUBLES_WITHIN = 200;
+/** Between two judgements at least so much time, and so many done: a group commit answers its messages all at once. */
+const WINDOW_MS = 250;
+const WINDOW_MIN = 20;
+/** While fewer than this share are under way, nothing is learned about how many could be. */
 const USED_SHARE = 0.5;
+/** By one judgement the limit becomes at most this many times what it was. */
+const GROWTH_MAX = 2;
 
 /**
- * Additive increase, multiplicative decrease, as in TCP: above `targetMs` the limit is cut by a fifth, below it grows.
- *
- * @param bounds it begins with `start`, is never below `floor`, whatever the times, and never above `max`
+ * @param bounds it begins with `start`, and is that much again as soon as it is calm; it is never below `floor`, whatever the
+ *   times, and never above `max`
  */
 export function createAdaptiveLimit(bounds: {
   readonly floor: number;
@@ -23,20 +35,55 @@ export function createAdaptiveLimit(bounds: {
   readonly targetMs: number;
 }): AdaptiveLimit {
   const { floor, start, max, targetMs } = bounds;
-  let current = Math.min(max, start);
-  let cutAt = Number.NEGATIVE_INFINITY;
+  let current = start;
+  let underWay = 0;
+  let at = 0;
+  /** Of the window: when it began, who was there for how long (requests × ms), how many were done and turned away. */
+  let from = 0;
+  let spent = 0;
+  let finished = 0;
+  let turnedAway = 0;
+
+  const advance = (now: number): void => {
+    spent += underWay * (now - at);
+    at = now;
+  };
+  const judge = (elapsed: number): void => {
+    const mean = spent / elapsed;
+    const tookMs = spent / finished;
+    const inTime = (finished / elapsed) * targetMs;
+    if (tookMs > targetMs) {
+      // few that are slow are no overload: turning others away would not make them faster
+      if (mean >= USED_SHARE * floor) current = Math.max(floor, Math.min(current, inTime));
+    } else if (turnedAway > 0 || mean >= USED_SHARE * current) {
+      current = Math.min(max, GROWTH_MAX * current, Math.max(current, inTime));
+    } else current = Math.max(current, start);
+  };
   return {
     get current() {
       return Math.floor(current);
     },
-    sample(ms, underWay, now) {
-      if (ms <= targetMs) {
-        if (underWay < USED_SHARE * current) return;
-        current = Math.min(max, current + current / DOUBLES_WITHIN);
-      } else if (now - cutAt > targetMs) {
-        cutAt = now;
-        current = Math.max(floor, current * CUT);
-      }
+    enter(now) {
+      advance(now);
+      underWay += 1;
+    },
+    leave(now) {
+      advance(now);
+      underWay -= 1;
+    },
+    done(now) {
+      advance(now);
+      finished += 1;
+      const elapsed = now - from;
+      if (elapsed < WINDOW_MS || finished < WINDOW_MIN) return;
+      judge(elapsed);
+      from = now;
+      spent = 0;
+      finished = 0;
+      turnedAway = 0;
+    },
+    refused() {
+      turnedAway += 1;
     },
   };
 }

@@ -3,6 +3,8 @@ import { ProjectionError } from '../../projections/errors.ts';
 import { ProblemError } from '../../wire/problems.ts';
 
 const RETRY_SOON_SECONDS = 1;
+/** Who is turned away under overload comes again after one to so many seconds. */
+const RETRY_SPREAD_SECONDS = 3;
 const RETRY_FULL_SECONDS = 60;
 
 /**
@@ -20,6 +22,16 @@ export function toProblem(thrown: unknown): ProblemError {
 /** `not-ready`, with the moment to try again. */
 export function notReady(detail: string, cause?: unknown): ProblemError {
   return new ProblemError('not-ready', detail, { retryAfterSeconds: RETRY_SOON_SECONDS, cause });
+}
+
+/** `not-ready` because there is too much to do: those who are told so at one moment come again at several. */
+export function overloaded(detail: string): ProblemError {
+  return new ProblemError('not-ready', detail, { retryAfterSeconds: retrySoonSeconds() });
+}
+
+/** Whole seconds, as `Retry-After` has them (RFC 9110 §10.2.3), not the same for all. */
+export function retrySoonSeconds(): number {
+  return 1 + Math.floor(Math.random() * RETRY_SPREAD_SECONDS);
 }
 
 function fromLog(error: LogError): ProblemError {

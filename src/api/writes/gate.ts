@@ -1,47 +1,47 @@
 import { ProblemError } from '../../wire/problems.ts';
-import { createAdaptiveLimit } from '../http/adaptive-limit.ts';
-import { notReady } from '../http/problem.ts';
+import type { AdaptiveLimit } from '../http/adaptive-limit.ts';
+import { overloaded } from '../http/problem.ts';
 
-/** Counts appends under way and turns away what would be too many: under overload an answer beats a queue. */
+/** Counts appends under way. The door looks at it before it lets a write in; what comes another way is turned away here. */
 export interface Gate {
   readonly inFlight: number;
+  readonly isFull: boolean;
   /** @throws ProblemError `not-ready` when the gate is full, `storage-full` when the disk is. */
   pass<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
 const RETRY = { retryAfterSeconds: 60 };
-/** Never refused, however long they take: a slow disk is no overload. */
-const FLOOR = 128;
-/** A calm log takes a burst of so many. */
-const START = 512;
-/** An append to a log that has time takes a few milliseconds. */
-const TARGET_MS = 100;
 
 /**
- * @param max never exceeded; while appends take long, fewer are let in
+ * @param max never exceeded
  * @param hasRoom whether more may be stored at all
+ * @param load told of each append; one that fails is none that was done
  */
 export function createGate(
   max: number,
   hasRoom: () => boolean = () => true,
+  load?: Pick<AdaptiveLimit, 'enter' | 'done' | 'leave'>,
   clock: () => number = () => performance.now(),
 ): Gate {
-  const limit = createAdaptiveLimit({ floor: Math.min(FLOOR, max), start: START, max, targetMs: TARGET_MS });
   let inFlight = 0;
   return {
     get inFlight() {
       return inFlight;
     },
+    get isFull() {
+      return inFlight >= max;
+    },
     async pass(work) {
-      if (inFlight >= limit.current) throw notReady('too many writes are under way');
+      if (inFlight >= max) throw overloaded('too many writes are under way');
       if (!hasRoom()) throw new ProblemError('storage-full', 'this server has no room for more', RETRY);
       inFlight += 1;
-      const enteredAt = clock();
+      load?.enter(clock());
       try {
-        return await work();
+        const result = await work();
+        load?.done(clock());
+        return result;
       } finally {
-        const now = clock();
-        limit.sample(now - enteredAt, inFlight, now);
+        load?.leave(clock());
         inFlight -= 1;
       }
     },
