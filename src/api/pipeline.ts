@@ -17,6 +17,7 @@ import type { ApiDeps } from './deps.ts';
 import type { Admission } from './http/admission.ts';
 import { checkBodyHeaders, hasBody, readBody } from './http/body.ts';
 import { createBodyBudget } from './http/body-budget.ts';
+import { networkOf } from './http/caller-network.ts';
 import { decodeBody, encodeValue, MEDIA_TYPES, representationFor } from './http/negotiate.ts';
 import { notReady } from './http/problem.ts';
 import { createUnreadAnswers } from './http/unread-answers.ts';
@@ -63,8 +64,9 @@ export function createPipeline(
       const { req } = ctx;
       const now = deps.now();
       checkBodyHeaders(req, maxBytes);
-      turnAway(addresses.take(ctx.ip, now));
-      if (route.auth === 'public') expectReader(ctx, ctx.ip);
+      const address = networkOf(ctx.ip);
+      turnAway(addresses.take(address, now));
+      if (route.auth === 'public') expectReader(ctx, address);
       else checkReady(deps);
       const caller = route.auth === 'public' ? undefined : await authenticate(ctx, route, maxBytes, now);
       admission.leave(ctx.res);
@@ -81,7 +83,7 @@ export function createPipeline(
         requestId: route.idempotent === true ? idempotencyKey(ctx) : ('' as ClientId),
         requestDigest: caller?.digest ?? NO_DIGEST,
         sessionEndsAt: caller?.sessionEndsAt,
-        address: ctx.ip,
+        address,
         accept: ctx.get('accept') || undefined,
         request: req,
         response: ctx.res,
@@ -125,15 +127,16 @@ export function createPipeline(
   }
 
   async function receiveBody({ req, res, ip }: Koa.Context, route: Route, maxBytes: number): Promise<Uint8Array> {
+    const address = networkOf(ip);
     const length = Number(req.headers['content-length'] ?? maxBytes);
-    turnAway(bodies.take(ip, length) ? 0 : BODIES_RETRY_SECONDS);
+    turnAway(bodies.take(address, length) ? 0 : BODIES_RETRY_SECONDS);
     admission.awaitBody(res);
     try {
       const bytes = await readBody(req, maxBytes, route.bodyTimeoutMs ?? operation.bodyTimeoutMs);
       admission.bodyCame(res);
       return bytes;
     } finally {
-      bodies.give(ip, length);
+      bodies.give(address, length);
     }
   }
 
@@ -141,11 +144,12 @@ export function createPipeline(
   async function prove(opened: OpenedSignature, key: Uint8Array, ctx: Koa.Context, bytes: Uint8Array | undefined) {
     if (opened.session !== undefined) return await authenticator.prove(opened, key, ctx.req, bytes);
     const now = deps.now();
-    turnAway(failures.wait(ctx.ip, now));
+    const address = networkOf(ctx.ip);
+    turnAway(failures.wait(address, now));
     try {
       return await authenticator.prove(opened, key, ctx.req, bytes);
     } catch (error) {
-      if (error instanceof ProblemError && error.members.reason === 'bad-signature') failures.charge(ctx.ip, now);
+      if (error instanceof ProblemError && error.members.reason === 'bad-signature') failures.charge(address, now);
       throw error;
     }
   }
@@ -162,10 +166,11 @@ export function createPipeline(
     const device = deviceIdOf(key, sha256);
     if (device !== opened.device)
       throw unauthenticated('unknown-key', 'the signature names another key than the statement');
-    turnAway((route.auth === 'offer' ? offers : registrations).take(ctx.ip, deps.now()));
+    const address = networkOf(ctx.ip);
+    turnAway((route.auth === 'offer' ? offers : registrations).take(address, deps.now()));
     const bodyDigest = await prove(opened, key, ctx, bytes);
     if (signed !== undefined && !(await verifyEd25519(keys.get(key), signed.message, signed.signature))) {
-      failures.charge(ctx.ip, deps.now());
+      failures.charge(address, deps.now());
       throw unauthenticated('bad-signature', 'the statement is not signed by its device key');
     }
     const caller = { device, ...says };

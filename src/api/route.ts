@@ -69,7 +69,7 @@ export interface Call<Params, Query, Body, Caller> {
   readonly requestDigest: Uint8Array;
   /** When the session that signed the request ends, milliseconds since 1970; `undefined` when the device key signed. */
   readonly sessionEndsAt: number | undefined;
-  /** Network address of the caller. */
+  /** What the caller's network address is counted under, see `networkOf`. */
   readonly address: string;
   readonly accept: string | undefined;
   /** For answers that go on: the raw request and response. */

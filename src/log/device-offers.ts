@@ -1,3 +1,4 @@
+import type { AccountId } from '../wire/ids.ts';
 import type { DeviceOfferId } from '../wire/link-code.ts';
 import type { LogConnection } from './connection.ts';
 import { openSideStream } from './side-stream.ts';
@@ -9,9 +10,11 @@ import { openSideStream } from './side-stream.ts';
  */
 export interface OfferStore {
   /** Again the same: its time begins anew. @throws LogError `storage-full`, `unavailable`, `rejected` */
-  put(id: DeviceOfferId, offer: Uint8Array): Promise<void>;
-  /** `undefined` when it is not there, or no longer. @throws LogError `unavailable`, `rejected` */
-  get(id: DeviceOfferId): Promise<Uint8Array | undefined>;
+  put(account: AccountId, id: DeviceOfferId, offer: Uint8Array): Promise<void>;
+  /** `undefined` when none of this account is there, or no longer. @throws LogError `unavailable`, `rejected` */
+  get(account: AccountId, id: DeviceOfferId): Promise<Uint8Array | undefined>;
+  /** All that wait for a device of the account. @throws LogError `unavailable`, `rejected` */
+  waitingFor(account: AccountId): Promise<readonly DeviceOfferId[]>;
 }
 
 export interface OfferStoreOptions {
@@ -38,9 +41,13 @@ export async function openOfferStore(connection: LogConnection, options: OfferSt
     root: SUBJECT_ROOT,
     maxMessages: OFFERS_MAX,
   });
-  const subjectOf = (id: DeviceOfferId): string => `${SUBJECT_ROOT}.${id}`;
+  const subjectOf = (account: AccountId, id: DeviceOfferId | '*'): string => [SUBJECT_ROOT, account, id].join('.');
   return {
-    put: (id, offer) => stream.put(subjectOf(id), offer),
-    get: (id) => stream.get(subjectOf(id)),
+    put: (account, id, offer) => stream.put(subjectOf(account, id), offer),
+    get: (account, id) => stream.get(subjectOf(account, id)),
+    async waitingFor(account) {
+      const subjects = await stream.subjects(subjectOf(account, '*'));
+      return subjects.map((subject) => subject.slice(subject.lastIndexOf('.') + 1) as DeviceOfferId);
+    },
   };
 }

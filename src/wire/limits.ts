@@ -41,6 +41,8 @@ export interface Limits {
   readonly attachmentsPerMinute: number;
   /** Offers of new devices that one network address may leave here. */
   readonly deviceOffersPerMinute: number;
+  /** Offers that wait for one account at a time. */
+  readonly deviceOffersPerAccount: number;
   /** How long such an offer is kept. */
   readonly deviceOfferTtlMs: number;
 }
@@ -78,5 +80,6 @@ export const DEFAULT_LIMITS: Limits = {
   attachmentRetentionMs: 30 * DAY_MS,
   attachmentsPerMinute: 60,
   deviceOffersPerMinute: 10,
+  deviceOffersPerAccount: 100,
   deviceOfferTtlMs: 15 * 60 * 1000,
 };

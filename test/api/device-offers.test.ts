@@ -1,15 +1,13 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { encodeDeviceOffer } from '../../src/wire/device-offer.ts';
 import { deviceOfferIdOf, linkCodeOf } from '../../src/wire/link-code.ts';
 import { addDevice } from '../support/account-statements.ts';
 import { getOffer, offerOf, putOffer } from '../support/device-offers.ts';
-import { openManualServer, tempFolder } from '../support/nats.ts';
 import { startServer } from '../support/server.ts';
 import { createSignedClient, okValue, problemOf } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { startTwoNodes } from '../support/two-nodes.ts';
 import { until } from '../support/until.ts';
 import { useServer } from './support.ts';
 
@@ -91,6 +89,42 @@ it('D13: an address leaves so many offers a minute, and another address still le
   expect(okValue(await getOffer(alice.http, id)).offer).toEqual(offer);
 });
 
+it('D13: whoever has a whole IPv6 network leaves no more offers than one address', async () => {
+  await using own = await startServer({ behindTlsProxy: true, limits: { deviceOffersPerMinute: 5 } });
+  const alice = await TestDevice.register(own.url(), 'alice');
+  const leave = async (address: string) => {
+    const stranger = createSignedClient(own.url());
+    const { offer, id } = offerOf(stranger.key, alice.account);
+    return await putOffer(stranger, id, offer, { 'x-forwarded-for': address });
+  };
+  let refused: string | undefined;
+  for (let host = 1; refused === undefined && host <= 50; host += 1) {
+    const answered = await leave(`2001:db8:1:2:${host}::${host}`);
+    if (answered.status !== 201) refused = problemOf(answered).code;
+  }
+  expect(refused).toBe('rate-limited');
+  okValue(await leave('2001:db8:1:3::1'));
+});
+
+it('D13: so many offers wait for an account at a time, those of another have their own room, and one that waits is put again', async () => {
+  await using own = await startServer({ limits: { deviceOffersPerMinute: 1_000, deviceOffersPerAccount: 3 } });
+  const [alice, bob] = [await TestDevice.register(own.url(), 'alice'), await TestDevice.register(own.url(), 'bob')];
+  const leave = async ({ account }: TestDevice) => {
+    const phone = createSignedClient(own.url());
+    const made = offerOf(phone.key, account);
+    return { ...made, phone, answered: await putOffer(phone, made.id, made.offer) };
+  };
+  const { phone, id, offer, answered } = await leave(alice);
+  okValue(answered);
+  for (const _ of [2, 3]) okValue((await leave(alice)).answered);
+  const refused = await leave(alice);
+  expect(problemOf(refused.answered).code).toBe('rate-limited');
+  expect(Number(refused.answered.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(problemOf(await getOffer(alice.http, refused.id)).code).toBe('not-found');
+  okValue(await putOffer(phone, id, offer));
+  okValue((await leave(bob)).answered);
+});
+
 it('an offer is gone after its time', async () => {
   await using own = await startServer({ limits: { deviceOfferTtlMs: 1_000 } });
   const alice = await TestDevice.register(own.url(), 'alice');
@@ -101,18 +135,10 @@ it('an offer is gone after its time', async () => {
 });
 
 it('an offer that is left at one node is found at another', async () => {
-  await using folder = await tempFolder();
-  await using nats = await openManualServer();
-  const tokenFile = join(folder.path, 'token');
-  await writeFile(tokenFile, nats.place.token, { mode: 0o600 });
-  const servers = nats.place.servers.map((at) => `nats://${at}`);
-  const log = { kind: 'remote', servers, tokenFile, replicas: 1 } as const;
-  const secretFile = join(folder.path, 'secret');
-  await using one = await startServer({ folder: join(folder.path, 'a'), secretFile, log });
-  await using two = await startServer({ folder: join(folder.path, 'b'), secretFile, log });
+  await using both = await startTwoNodes();
+  const [one, two] = both.nodes;
   const alice = await TestDevice.register(two.url(), 'alice');
-  const { lastSequence } = await one.running().log.describe();
-  await one.running().projections.read.waitForSequence(lastSequence, AbortSignal.timeout(60_000));
+  await both.level();
   const phone = createSignedClient(one.url());
   const { offer, id } = offerOf(phone.key, alice.account);
   okValue(await putOffer(phone, id, offer));

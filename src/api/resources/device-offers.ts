@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { OfferStore } from '../../log/device-offers.ts';
 import type { DeviceView } from '../../projections/read-model.ts';
-import { type DeviceOffer, decodeDeviceOffer } from '../../wire/device-offer.ts';
+import type { AccountId } from '../../wire/ids.ts';
+import type { Limits } from '../../wire/limits.ts';
 import { type DeviceOfferId, deviceOfferIdOf, linkCodeOf } from '../../wire/link-code.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import {
@@ -45,6 +46,9 @@ const getDeviceOffer = defineRoute({
 
 export const deviceOfferRoutes = [putDeviceOffer, getDeviceOffer];
 
+/** Until some of those that wait were forgotten. */
+const NO_ROOM_RETRY_SECONDS = 60;
+
 interface OfferParams {
   readonly id: DeviceOfferId;
 }
@@ -63,20 +67,40 @@ async function put({
     throw new ProblemError('hash-mismatch', 'the path names another offer');
   }
   const { readModel } = deps;
-  if (readModel.account(caller.offer.account) === undefined) {
+  const { account } = caller.offer;
+  if (readModel.account(account) === undefined) {
     throw new ProblemError('not-found', 'there is no such account');
   }
   if (readModel.device(caller.device) !== undefined || readModel.isRevoked(caller.device)) {
     throw new ProblemError('already-exists', 'this device was added to an account before');
   }
-  await shared.gate.pass(() => offers.put(params.id, body.offer));
+  await shared.gate.pass(async () => {
+    await checkRoom(offers, account, params.id, deps.limits);
+    await offers.put(account, params.id, body.offer);
+  });
   return answer(201, { expires: now + deps.limits.deviceOfferTtlMs });
 }
 
+/**
+ * Whoever knows an account can leave offers for it: however many do, the others have room. An offer that is put again has its place.
+ * What is on its way at the same moment may go over by itself.
+ */
+async function checkRoom(
+  offers: OfferStore,
+  account: AccountId,
+  id: DeviceOfferId,
+  { deviceOffersPerAccount }: Limits,
+): Promise<void> {
+  const waiting = await offers.waitingFor(account);
+  if (waiting.length < deviceOffersPerAccount || waiting.includes(id)) return;
+  throw new ProblemError('rate-limited', 'as many offers as may wait for this account now', {
+    retryAfterSeconds: NO_ROOM_RETRY_SECONDS,
+  });
+}
+
 async function get({ deps, params, caller }: Call<OfferParams, undefined, undefined, DeviceView>) {
-  const offer = await storeOf(deps).get(params.id);
-  const read: DeviceOffer | undefined = offer === undefined ? undefined : decodeDeviceOffer(offer);
-  if (offer === undefined || read?.account !== caller.account) {
+  const offer = await storeOf(deps).get(caller.account, params.id);
+  if (offer === undefined) {
     throw new ProblemError('not-found', 'no offer of this id waits for your account, or no longer');
   }
   return answer(200, { offer });
