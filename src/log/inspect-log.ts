@@ -1,4 +1,5 @@
 import { appendCompactions, type GroupCut } from './append-compactions.ts';
+import { type Close, closeAll, closedAfter } from './close-all.ts';
 import { openConnection } from './connection.ts';
 import { type StoredBlobs, storedBlobs } from './copy-blobs.ts';
 import { LogError } from './errors.ts';
@@ -75,10 +76,7 @@ interface AccountInfo {
  * @throws LogError `locked` when a stopped server's folder is in use after all, `server-failed`, `unavailable`, `aborted`.
  */
 export async function openInspection(place: InspectPlace, signal?: AbortSignal): Promise<LogInspection> {
-  const opened: (() => Promise<void>)[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const close of opened.splice(0).reverse()) await close();
-  };
+  const opened: Close[] = [];
   try {
     const target = await reach(place, opened, signal);
     const connection = await openConnection({ ...target, signal });
@@ -122,16 +120,15 @@ export async function openInspection(place: InspectPlace, signal?: AbortSignal):
       events: (range) => readRawEvents(connection, range),
       blobs: () => storedBlobs(connection),
       compactGroups: (cuts) => appendCompactions(connection, cuts, signal),
-      close: closeAll,
-      [Symbol.asyncDispose]: closeAll,
+      close: () => closeAll(opened),
+      [Symbol.asyncDispose]: () => closeAll(opened),
     };
   } catch (error) {
-    await closeAll();
-    throw error;
+    throw await closedAfter(error, opened);
   }
 }
 
-async function reach(place: InspectPlace, opened: (() => Promise<void>)[], signal?: AbortSignal) {
+async function reach(place: InspectPlace, opened: Close[], signal?: AbortSignal) {
   if (place.kind === 'remote') return place;
   if (place.kind === 'running') {
     const { url, token } = await findRunningServer(place.folder, signal);

@@ -2,6 +2,7 @@ import { DEFAULT_LIMITS } from '../wire/limits.ts';
 import { type AppendRequest, type AppendResult, appendEvent } from './append.ts';
 import { appendDecided, type DecidedResult, type DecideOptions } from './append-decided.ts';
 import { type BlobStore, type BlobStoreOptions, openBlobStore } from './blobs.ts';
+import { type Close, closeAll, closedAfter } from './close-all.ts';
 import { type ConnectionState, type LogConnection, openConnection } from './connection.ts';
 import { type OfferStore, type OfferStoreOptions, openOfferStore } from './device-offers.ts';
 import { LogError } from './errors.ts';
@@ -12,7 +13,7 @@ import { type NatsServer, openNatsServer } from './nats-server/child.ts';
 import { findNatsServer } from './nats-server/find.ts';
 import { isAtLeast, type NatsServerBinary, SYNC_ALWAYS_SINCE } from './nats-server/version.ts';
 import { createPublisher, type Publisher } from './publisher.ts';
-import { untilReached } from './reach.ts';
+import { type ReachOptions, untilReached } from './reach.ts';
 import { type LogReader, openReader, type ReaderOptions } from './reader.ts';
 import { ensureStream, readStreamState, type StreamState } from './stream.ts';
 import { STREAM_NAME } from './subjects.ts';
@@ -84,9 +85,9 @@ export interface Log extends AsyncDisposable {
   submitMessages(batch: MessageBatch): Promise<SubmittedBatch>;
   /** See `openReader`. Any number of readers may be open; each node needs one. */
   read(options?: ReaderOptions): Promise<LogReader>;
-  /** What is stored beside the log. See `openBlobStore`. */
+  /** What is stored beside the log. See `openBlobStore`; waits for it as `openLog` waits for the log. */
   openBlobs(options: BlobStoreOptions): Promise<BlobStore>;
-  /** See `openOfferStore`. */
+  /** See `openOfferStore`; waits like {@link Log.openBlobs}. */
   openOffers(options: OfferStoreOptions): Promise<OfferStore>;
   /** Asks the log. @throws LogError `unavailable`, `log-missing`. */
   describe(): Promise<LogDescription>;
@@ -118,10 +119,7 @@ const DURABILITY_TEXT: Readonly<Record<Durability, string>> = {
  * const result = await log.append({ lane: nameLane('account', 'alice'), expected: 0, event });
  */
 export async function openLog(options: OpenLogOptions): Promise<Log> {
-  const opened: (() => Promise<void>)[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const close of opened.splice(0).reverse()) await close();
-  };
+  const opened: Close[] = [];
   try {
     const { place, signal } = options;
     let server: NatsServer | undefined;
@@ -135,20 +133,24 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
       });
       opened.push(server.close);
     }
-    const reached = await untilReached(() => openStarted(options, server), {
-      waitMs: 'folder' in place ? 0 : (place.waitMs ?? 0),
-      signal,
-      onWaiting: (reason) => options.onNotice?.(`waiting for the log: ${reason}`),
-    });
+    const reached = await untilReached(() => openStarted(options, server), reachOptions(options, 'the log'));
     opened.push(reached.close);
     const { connection, publisher, incarnation, pastEpochs } = reached;
-    const log = createLog({ ...options, pastEpochs }, server, connection, publisher, incarnation, closeAll);
+    const log = createLog({ ...options, pastEpochs }, server, connection, publisher, incarnation, opened);
     opened.push(log.stopTaking);
     return log.api;
   } catch (error) {
-    await closeAll();
-    throw error;
+    throw await closedAfter(error, opened);
   }
+}
+
+/** How long `what` is waited for, of servers that others run. */
+function reachOptions({ place, signal, onNotice }: OpenLogOptions, what: string): ReachOptions {
+  return {
+    waitMs: 'folder' in place ? 0 : (place.waitMs ?? 0),
+    signal,
+    onWaiting: (reason) => onNotice?.(`waiting for ${what}: ${reason}`),
+  };
 }
 
 /** A connection to a log that has begun. */
@@ -206,7 +208,7 @@ function createLog(
   connection: LogConnection,
   publisher: Publisher,
   started: Incarnation,
-  closeAll: () => Promise<void>,
+  opened: Close[],
 ): { readonly api: Log; readonly stopTaking: () => Promise<void> } {
   let incarnation = started;
   let closing: Promise<void> | undefined;
@@ -222,6 +224,12 @@ function createLog(
   const open = (): void => {
     if (closing !== undefined) throw new LogError('closed', 'the log is closed');
   };
+  /** A cluster may have the log and not yet, or not any more, what stands beside it. */
+  const openBeside = async <Store>(what: string, openStore: () => Promise<Store>): Promise<Store> => {
+    open();
+    const openOne = async () => ({ store: await openStore(), close: async () => {} });
+    return (await untilReached(openOne, reachOptions(options, what))).store;
+  };
   const groupCommit = createGroupCommit({
     ...options.groupCommit,
     append,
@@ -229,7 +237,7 @@ function createLog(
     payloadMaxBytes: connection.maxPayloadBytes,
   });
   const close = (): Promise<void> => {
-    closing ??= closeAll();
+    closing ??= closeAll(opened);
     return closing;
   };
   const api: Log = {
@@ -251,14 +259,8 @@ function createLog(
     },
     submitMessages: (batch) => groupCommit.submit(batch),
     read: (readerOptions = {}) => openReader(connection, readerOptions),
-    async openBlobs(blobOptions) {
-      open();
-      return await openBlobStore(connection, blobOptions);
-    },
-    async openOffers(offerOptions) {
-      open();
-      return await openOfferStore(connection, offerOptions);
-    },
+    openBlobs: (blobOptions) => openBeside('the attachments', () => openBlobStore(connection, blobOptions)),
+    openOffers: (offerOptions) => openBeside('the offers of devices', () => openOfferStore(connection, offerOptions)),
     async describe() {
       const { lastSequence, replicas } = await readStreamState(connection);
       const durability = durabilityOf(server);

@@ -21,18 +21,22 @@ export async function newStore(dataFolder: string): Promise<string> {
   return join(beside, SERVER);
 }
 
+/** Takes the folder back that {@link newStore} began; without effect when there is none. @throws as {@link dropUnfinished} */
+export async function dropNewStore(dataFolder: string): Promise<void> {
+  await dropUnfinished(join(dataFolder, BESIDE));
+}
+
 /**
- * Takes the folder back that {@link newStore} began; without effect when there is none.
+ * Removes a folder in which a tool was making a server's data, with a nats-server in `nats` below it; without effect when there is none.
  *
  * The nats-server of a tool that was killed ends a moment after it, and writes until then: its lock is waited for, or it would go on
  * in the folder of the next attempt.
  *
- * @throws LogError `locked` when that server does not end
+ * @throws LogError `locked` when that server does not end, `aborted`
  */
-export async function dropNewStore(dataFolder: string): Promise<void> {
-  const beside = join(dataFolder, BESIDE);
+export async function dropUnfinished(beside: string, signal?: AbortSignal): Promise<void> {
   const server = join(beside, SERVER);
-  if (existsSync(server)) await (await acquireFolderLock(server)).close();
+  if (existsSync(server)) await (await acquireFolderLock(server, signal)).close();
   await rm(beside, { recursive: true, force: true });
 }
 
@@ -48,7 +52,7 @@ export async function swapStore(dataFolder: string): Promise<void> {
  * Finishes a swap that a crash interrupted; a new log that was not whole yet goes. To be called before the log of a data folder
  * is opened, by whoever holds the folder's lock.
  *
- * @throws LogError `locked`, see {@link dropNewStore}
+ * @throws LogError `locked`, see {@link dropUnfinished}
  */
 export async function finishSwap(dataFolder: string): Promise<void> {
   const beside = join(dataFolder, BESIDE);

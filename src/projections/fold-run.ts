@@ -32,8 +32,6 @@ export interface FoldRun {
   fold(onPublished: OnPublished): Promise<Error | undefined>;
   /** Reads the log once more from where the tables stand, to {@link fold} again. @throws as the log's reader does */
   readOn(): Promise<void>;
-  /** Asks a fold that runs to end. */
-  end(): void;
   /** Ends what runs beside, and closes the tables; after {@link fold} has settled. */
   close(): Promise<void>;
 }
@@ -48,11 +46,13 @@ export interface OpenRunOptions {
   readonly found?: { readonly reason: DiscardReason; readonly checkpoint: CheckpointRow };
   /** Told once, at once. */
   readonly onDamage: (damage: ProjectionError) => void;
+  /** Ends what waits for the log, and a fold that runs. */
+  readonly signal: AbortSignal;
 }
 
-/** @throws ProjectionError `store-failed`; LogError as the log's reader does, also when the log is not the one of the tables */
+/** @throws ProjectionError `store-failed`; LogError as the log's reader does, also when the log is not the one of the tables, `aborted` */
 export async function openFoldRun(options: OpenRunOptions): Promise<FoldRun> {
-  const { contract, log, rules, onDamage } = options;
+  const { contract, log, rules, onDamage, signal } = options;
   const environment = await openEnvironment(options);
   const { discarded, formerCheckpoint, onChecked } = environment;
   const checkStop = new AbortController();
@@ -65,6 +65,9 @@ export async function openFoldRun(options: OpenRunOptions): Promise<FoldRun> {
     stop.abort(found);
     onDamage(found);
   };
+  const end = (): void => stop.abort();
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
   const tables = new Tables(environment, contract, spoil);
   const readOn = async () => {
     const { standing } = tables;
@@ -82,11 +85,12 @@ export async function openFoldRun(options: OpenRunOptions): Promise<FoldRun> {
     }
   };
   try {
-    if (formerCheckpoint !== undefined) await checkFormer(log, formerCheckpoint);
+    if (formerCheckpoint !== undefined) await checkFormer(log, formerCheckpoint, stop.signal);
     let reader = await readOn();
     const checked = check();
     let closing: Promise<void> | undefined;
     const close = async (): Promise<void> => {
+      signal.removeEventListener('abort', end);
       checkStop.abort();
       await checked;
       await tables.close();
@@ -117,13 +121,13 @@ export async function openFoldRun(options: OpenRunOptions): Promise<FoldRun> {
         stop = new AbortController();
         reader = await readOn();
       },
-      end: () => stop.abort(),
       close() {
         closing ??= close();
         return closing;
       },
     };
   } catch (error) {
+    signal.removeEventListener('abort', end);
     stop.abort();
     await tables.close();
     throw error;
@@ -131,10 +135,15 @@ export async function openFoldRun(options: OpenRunOptions): Promise<FoldRun> {
 }
 
 /** Tables of another fold cannot be kept, but what they stood on still tells whether the log has gone back since. */
-export async function checkFormer(log: ProjectionLog, { incarnation, sequence, eventId }: Standing): Promise<void> {
+export async function checkFormer(
+  log: ProjectionLog,
+  { incarnation, sequence, eventId }: Standing,
+  signal?: AbortSignal,
+): Promise<void> {
   const done = new AbortController();
+  const either = signal === undefined ? done.signal : AbortSignal.any([signal, done.signal]);
   try {
-    await log.read({ checkpoint: { incarnation, sequence, eventId }, signal: done.signal });
+    await log.read({ checkpoint: { incarnation, sequence, eventId }, signal: either });
   } finally {
     done.abort();
   }

@@ -32,6 +32,8 @@ export interface ProjectionsOptions {
   readonly onInterruption?: (error: Error, remedy: Remedy) => void;
   /** Called after every batch. */
   readonly onProgress?: (progress: { readonly sequence: number; readonly tail: number }) => void;
+  /** Gives up what is not ready yet: the opening fails, or `ready`. Once it is ready, without effect. */
+  readonly signal?: AbortSignal;
 }
 
 /** The running projections of one node. */
@@ -59,7 +61,7 @@ export interface Projections extends AsyncDisposable {
  * projections.read.syncPage(device, 'start', { maxEntries: 100, maxBytes: 1 << 20 });
  * ```
  * @throws ProjectionError `store-failed`; the log's own error when the checkpoint is not of this log (`rolled-back`,
- *   `incarnation-changed`): nothing is served then, and whoever accepts it opens again with `fresh`
+ *   `incarnation-changed`): nothing is served then, and whoever accepts it opens again with `fresh`; `aborted`
  */
 export async function openProjections(options: ProjectionsOptions): Promise<Projections> {
   const { dir, log, sha256 = nodeSha256 } = options;
@@ -79,9 +81,13 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
     waiters.fail(error);
     watchers.wakeAll();
   };
+  const giveUpOn = options.signal;
+  const giveUp = (): void => closing.abort();
+  giveUpOn?.addEventListener('abort', giveUp, { once: true });
+  if (giveUpOn?.aborted === true) giveUp();
   const rules = { handshakes: options.handshakes ?? createMlsHandshakes(sha256), sha256 };
   const open = (how: Pick<OpenRunOptions, 'fresh' | 'found'>): Promise<FoldRun> =>
-    openFoldRun({ dir, contract: TABLES_CONTRACT, log, rules, onDamage: interrupt, ...how });
+    openFoldRun({ dir, contract: TABLES_CONTRACT, log, rules, onDamage: interrupt, signal: closing.signal, ...how });
   const readRun = () => {
     const recent = createRecentBatches();
     const model = createReadModel({ tables: run.tables, seal, waiters, watchers, recent, readiness });
@@ -93,6 +99,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
     state = { kind: 'folding', caughtUp: true };
     hasCaughtUp = true;
     isPartial = false;
+    giveUpOn?.removeEventListener('abort', giveUp);
     ready.resolve();
   };
   const begin = (): void => {
@@ -144,7 +151,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
   };
   const stopped = kept.then(({ run: last, failure }) => {
     run = last;
-    if (failure === undefined) return;
+    if (failure === undefined) return halt(new ProjectionError('closed', 'the projections were closed'));
     halt(failure);
     options.onFailure?.(failure);
   });
@@ -156,9 +163,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     closing.abort();
-    run.end();
     await stopped;
-    if (state.kind !== 'stopped') halt(new ProjectionError('closed', 'the projections were closed'));
     await run.close();
   };
   const closeOnce = (): Promise<void> => {

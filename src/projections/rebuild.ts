@@ -26,14 +26,14 @@ export interface RebuildOptions extends Omit<ProjectionsOptions, 'fresh' | 'onFa
  * `kill -9` too, it leaves the old ones as they were, and the next call goes on where this one was.
  *
  * @returns what the new tables stand on
- * @throws what the projector stops with; the log's own error when it is not the one that the old tables were made from:
+ * @throws what the projector stops with; also when the signal fires, and the next call goes on from there; the log's own error when it is not the one that the old tables were made from:
  *   new ones would hide that it went back, and cursors of both histories would be taken
  */
 export async function rebuildProjections(options: RebuildOptions): Promise<Checkpoint> {
   const beside = join(options.dir, BESIDE);
   const isSwap = options.finish !== 'prepare';
   const former = isSwap ? await storedCheckpoint(options.dir) : await checkpointInUse(options.dir);
-  if (former !== undefined) await checkFormer(options.log, former);
+  if (former !== undefined) await checkFormer(options.log, former, options.signal);
   const projections = await openBeside(options, beside);
   let checkpoint: Checkpoint;
   try {

@@ -17,13 +17,13 @@ const NO_CURSOR_KEY = new Uint8Array(32);
  * Makes the tables of a server anew from its log. Of a running server they are only prepared: called again when it is
  * stopped, little is left to do.
  *
- * @throws as `rebuildProjections`; LogError `aborted` when the signal fires: the next call goes on from there
+ * @throws as `rebuildProjections`; LogError `aborted` when the signal fired: the next call goes on from there
  */
 export async function rebuild(site: Site, progress: Progress): Promise<Rebuilt> {
   const log = await site.openLog();
   const { signal } = site.options;
   try {
-    const folding = rebuildProjections({
+    const { sequence } = await rebuildProjections({
       dir: site.tablesFolder,
       log,
       cursorKey: NO_CURSOR_KEY,
@@ -32,18 +32,13 @@ export async function rebuild(site: Site, progress: Progress): Promise<Rebuilt> 
         if (sequence > 0) progress.say(`going on after event ${sequence}, where it was interrupted`);
       },
       onProgress: ({ sequence, tail }) => progress.report('folding the log', sequence, tail),
+      ...(signal === undefined ? {} : { signal }),
     });
-    const { sequence } = await Promise.race([folding, interruption(signal)]);
     return { sequence, kind: site.running ? 'prepared' : 'swapped' };
+  } catch (cause) {
+    if (signal?.aborted !== true) throw cause;
+    throw new LogError('aborted', 'interrupted: run it again to go on from there', { cause });
   } finally {
     progress.end();
   }
-}
-
-function interruption(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    const stop = (): void => reject(new LogError('aborted', 'interrupted: run it again to go on from there'));
-    if (signal?.aborted === true) stop();
-    else signal?.addEventListener('abort', stop, { once: true });
-  });
 }

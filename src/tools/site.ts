@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Close, closeAll, closedAfter } from '../log/close-all.ts';
 import { LogError } from '../log/errors.ts';
 import { acquireFolderLock, type FolderLock } from '../log/folder-lock.ts';
 import { type LogInspection, openInspection } from '../log/inspect-log.ts';
@@ -54,8 +55,12 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     throw new ToolError('no-data', `${dataFolder} is not there: name the server's data folder with --data`);
   }
   const lock = await lockIfFree(dataFolder, signal);
-  if (lock !== undefined) await finishSwap(dataFolder);
-  const opened: (() => Promise<void>)[] = lock === undefined ? [] : [lock.close];
+  const opened: Close[] = lock === undefined ? [] : [lock.close];
+  try {
+    if (lock !== undefined) await finishSwap(dataFolder);
+  } catch (error) {
+    throw await closedAfter(error, opened);
+  }
   const tablesFolder = join(dataFolder, 'tables');
   const workFolder = once(async () => {
     await removeAbandoned(dataFolder);
@@ -63,9 +68,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     opened.push(() => rm(path, { recursive: true, force: true }));
     return path;
   });
-  const close = async (): Promise<void> => {
-    for (const end of opened.splice(0).reverse()) await end();
-  };
+  const close = (): Promise<void> => closeAll(opened);
   return {
     options,
     running: lock === undefined,

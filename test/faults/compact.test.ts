@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finishSwap } from '../../src/log/swap-store.ts';
 import { type TempFolder, tempFolder } from '../support/nats.ts';
+import { holdLockAwhile } from '../support/orphan-lock.ts';
 import { type ChildLines, spawnLines } from '../support/process.ts';
 import { MLSD_PROGRAM, startServer, startServerProcess } from '../support/server.ts';
 import { newId, okValue } from '../support/signed-client.ts';
@@ -156,11 +157,8 @@ describe('mlsd compact, killed', () => {
     'while it writes the new log: nobody touches that before its nats-server, which ends later, lets go of it',
     async () => {
       await using folder = await tempFolder();
-      const beside = join(folder.path, BESIDE, 'nats');
       const done = join(folder.path, 'done');
-      await mkdir(beside, { recursive: true });
-      const orphan = spawnLines('flock', ['-x', join(beside, 'lock'), 'sh', '-c', `echo held; sleep 1; touch ${done}`]);
-      await orphan.waitForLine((line) => line === 'held', 'the lock');
+      const orphan = await holdLockAwhile(join(folder.path, BESIDE, 'nats'), done);
       await finishSwap(folder.path);
       expect(existsSync(done)).toBe(true);
       expect(existsSync(join(folder.path, BESIDE))).toBe(false);

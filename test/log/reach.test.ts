@@ -6,6 +6,7 @@ import { runMlsd } from '../../src/bin/mlsd/run.ts';
 import { LogError } from '../../src/log/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { untilReached } from '../../src/log/reach.ts';
+import type { AccountId, DeviceId } from '../../src/wire/ids.ts';
 import { openManualServer, TEST_DOMAIN, tempFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
@@ -82,6 +83,29 @@ it('a log opens on a NATS server that is started after it was asked for; a wrong
     onNotice: expect.fail,
   });
   await expect(wrong).rejects.toMatchObject({ code: 'rejected' });
+});
+
+it('what stands beside the log is waited for like the log, and not at all where nothing is', async () => {
+  await using nats = await openManualServer();
+  const notices: string[] = [];
+  const options = { domain: TEST_DOMAIN, tablesEmpty: true, onNotice: (text: string) => void notices.push(text) };
+  const stores = { retentionMs: 600_000, replicas: 1 };
+  await using log = await openLog({ ...options, place: { ...nats.place, waitMs: WAIT_MS } });
+  await using impatient = await openLog({ ...options, place: nats.place });
+  await nats.stop();
+  await until(() => log.state === 'disconnected' && impatient.state === 'disconnected');
+  await expect(impatient.openBlobs(stores)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(notices).toEqual([]);
+  const opening = Promise.all([log.openBlobs(stores), log.openOffers(stores)]);
+  await until(() => notices.length === 2);
+  await nats.start();
+  const [blobs, offers] = await opening;
+  expect(notices.map((text) => text.split(':', 1)[0]).sort()).toEqual([
+    'waiting for the attachments',
+    'waiting for the offers of devices',
+  ]);
+  expect(await blobs.heldBy('nobody' as DeviceId)).toEqual([]);
+  expect(await offers.waitingFor('nobody' as AccountId)).toEqual([]);
 });
 
 it('mlsd serve says in one line that it waits for its cluster, and ends at once when it is asked to', async () => {

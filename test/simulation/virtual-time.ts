@@ -1,4 +1,5 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { createHeap } from '../../src/projections/reads/heap.ts';
 
 /** Something that will happen at a virtual moment, unless it is cancelled. */
 export interface Scheduled {
@@ -50,39 +51,10 @@ export function settled(): Promise<void> {
 
 /** @param onStep called after each step, when nothing is left to run before the next */
 export function createVirtualTime(onStep: () => void): VirtualTime {
-  const heap: Item[] = [];
+  const heap = createHeap<Item>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   let now = 0;
   let order = 0;
   let steps = 0;
-
-  const isBefore = (a: Item, b: Item): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
-  const push = (item: Item): void => {
-    let at = heap.length;
-    heap.push(item);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(item, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = item;
-  };
-  const pop = (): Item => {
-    const first = heap[0]!;
-    const moving = heap.pop()!;
-    if (heap.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
-      if (!isBefore(heap[child]!, moving)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = moving;
-    return first;
-  };
 
   return {
     now: () => now,
@@ -91,7 +63,7 @@ export function createVirtualTime(onStep: () => void): VirtualTime {
     },
     after(ms, run) {
       const item: Item = { at: now + Math.max(0, ms), order: order++, run };
-      push(item);
+      heap.push(item);
       return {
         at: item.at,
         cancel: () => {
@@ -102,8 +74,8 @@ export function createVirtualTime(onStep: () => void): VirtualTime {
     async advance(ms) {
       const end = now + ms;
       await settled();
-      while (heap.length > 0 && heap[0]!.at <= end) {
-        const { at, run } = pop();
+      for (let next = heap.first(); next !== undefined && next.at <= end; next = heap.first()) {
+        const { at, run } = heap.pop()!;
         if (run === undefined) continue;
         now = at;
         run();

@@ -7,9 +7,12 @@ import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { backup } from '../../src/tools/backup/backup.ts';
 import type { BackupManifest } from '../../src/tools/backup/manifest.ts';
 import { restore } from '../../src/tools/backup/restore.ts';
+import { readPieces } from '../../src/tools/export/export-file.ts';
+import { importLog } from '../../src/tools/export/import-log.ts';
 import { NO_PROGRESS } from '../../src/tools/progress.ts';
 import { toBase64Url } from '../../src/wire/bytes.ts';
 import { tempFolder } from '../support/nats.ts';
+import { holdLockAwhile } from '../support/orphan-lock.ts';
 import { okValue, problemOf } from '../support/signed-client.ts';
 import { pathOf } from '../support/test-device.ts';
 import { copyFolder, type SeenServer, seenServer, siteOptions, verify, withSite } from './support.ts';
@@ -168,6 +171,30 @@ describe('mlsd backup and restore', () => {
     await rm(join(dir, 'backup.json'));
     await expect(restoreTo(join(work.path, 'third'), dir, true)).rejects.toMatchObject({ code: 'damaged-file' });
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'after a restore or import that was killed, the next one begins when the nats-server of that one has ended',
+    async () => {
+      await using work = await tempFolder();
+      const [dir, done] = [join(work.path, 'backup'), join(work.path, 'done')];
+      await backUp(seen.folder, dir);
+      const other = join(work.path, 'other');
+      const restored = await holdLockAwhile(join(other, '.restoring', 'nats'), done);
+      expect(await restoreTo(other, dir, true)).toMatchObject({ tables: 'restored' });
+      expect(existsSync(done)).toBe(true);
+      await restored.exited;
+
+      await rm(done);
+      const third = join(work.path, 'third');
+      const imported = await holdLockAwhile(join(third, '.importing', 'nats'), done);
+      const pieces = readPieces(join(dir, 'log.mlsd-export'));
+      await importLog({ site: siteOptions(third), pieces, name: 'it', nothingLost: true, progress: NO_PROGRESS });
+      expect(existsSync(done)).toBe(true);
+      await imported.exited;
+      for (const folder of [other, third])
+        expect((await readdir(folder)).some((name) => name.startsWith('.'))).toBe(false);
+    },
+  );
 
   it('interrupted, it leaves nothing that a server would take for a server', async () => {
     await using work = await tempFolder();

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTablesFile } from '../../src/projections/store/tables-file.ts';
 import { NO_PROGRESS } from '../../src/tools/progress.ts';
 import { rebuild } from '../../src/tools/rebuild.ts';
+import { openSite } from '../../src/tools/site.ts';
 import { tempFolder } from '../support/nats.ts';
 import { spawnLines } from '../support/process.ts';
 import {
@@ -14,6 +15,7 @@ import {
   plainEvents,
   type SeenServer,
   seenServer,
+  siteOptions,
   storeEvents,
   verify,
   withSite,
@@ -78,6 +80,24 @@ describe('mlsd rebuild', () => {
     await seen.on(folder.path, async () => {
       expect((await seen.alice.syncAll()).length).toBeGreaterThan(0);
     });
+  });
+
+  it('interrupted, it ends by itself, leaves the old tables as they were, and can be done again', async () => {
+    await using folder = await tempFolder();
+    await copyFolder(seen.folder, folder.path);
+    const tables = join(folder.path, 'tables');
+    const { ino } = await stat(join(tables, 'data.mdb'));
+    const stopping = new AbortController();
+    const options = { ...siteOptions(folder.path), signal: stopping.signal };
+    {
+      await using site = await openSite(options);
+      await site.openLog();
+      stopping.abort();
+      await expect(rebuild(site, NO_PROGRESS)).rejects.toMatchObject({ code: 'aborted' });
+      expect((await stat(join(tables, 'data.mdb'))).ino).toBe(ino);
+    }
+    expect((await withSite(folder.path, (site) => rebuild(site, NO_PROGRESS))).kind).toBe('swapped');
+    expect(await verify(folder.path)).toMatchObject({ kind: 'clean' });
   });
 
   it('makes tables where there are none', async () => {

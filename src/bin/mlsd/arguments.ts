@@ -1,4 +1,5 @@
 import yargs, { type Argv } from 'yargs';
+import { nearest, unknownOption } from '../unknown-option.ts';
 import { COMMANDS, TOOL_SETTINGS, type ToolCommand } from './commands.ts';
 import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec, variableOf } from './options.ts';
 
@@ -53,12 +54,27 @@ export async function parseArguments(
     .fail((message, error) => {
       failure = message ?? error?.message ?? 'the command line cannot be read';
     });
-  const parsed = await parser.parse([...argv], {}, (_error, _argv, output) => {
-    text = output;
-  });
-  if (failure !== undefined) return { kind: 'usage', reason: failure };
+  const parse = async (words: readonly string[]) =>
+    await parser.parse([...words], {}, (_error, _argv, output) => {
+      text = output;
+    });
+  const parsed = await parse(argv);
+  if (failure !== undefined) {
+    const reason = failure;
+    const words = parsed._.map(String);
+    await parse([...words, '--help']);
+    return { kind: 'usage', reason: unknownOption(argv, text) ?? unknownCommand(words) ?? reason };
+  }
   if (text !== '') return { kind: 'text', text };
   return understand(parsed as Readonly<Record<string, unknown>>, argv.includes('-'));
+}
+
+/** The command that is none, with the one that may have been meant; `undefined` when there is one of this name, or none was named. */
+function unknownCommand([name]: readonly string[]): string | undefined {
+  const known = ['serve', ...new Set(COMMANDS.map(({ usage }) => usage.split(' ', 1)[0]!))];
+  if (name === undefined || known.includes(name)) return undefined;
+  const near = nearest(name, known);
+  return `there is no command ${name}${near === undefined ? '' : `; did you mean mlsd ${near}?`}`;
 }
 
 /** `hasDash`: of a `-` that stands for a file yargs gives the empty text. */

@@ -18,6 +18,8 @@ export interface OpenFoldOptions {
   /** Throw the tables away first. */
   readonly fresh: boolean;
   readonly logger: Logger;
+  /** Gives up what is not ready yet. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -27,13 +29,14 @@ export interface OpenFoldOptions {
  * @throws LogError as the reader of the log does; ProjectionError.
  */
 export async function openFold(options: OpenFoldOptions): Promise<Projections> {
-  const { tables, log, cursorKey, acceptRollback, logger } = options;
+  const { tables, log, cursorKey, acceptRollback, logger, signal } = options;
   const open = (fresh: boolean): Promise<Projections> =>
     openProjections({
       dir: tables,
       log,
       cursorKey,
       fresh,
+      ...(signal === undefined ? {} : { signal }),
       onFailure: (error) => {
         logger.fatal({ type: error.name, code: 'code' in error ? error.code : undefined }, 'the projections stopped');
       },

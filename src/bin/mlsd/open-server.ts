@@ -6,6 +6,7 @@ import { createTickets, TICKET_KEY_BYTES } from '../../api/auth/tickets.ts';
 import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
 import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
 import type { BlobStore } from '../../log/blobs.ts';
+import { type Close, closeAll, closedAfter } from '../../log/close-all.ts';
 import { LogError } from '../../log/errors.ts';
 import { acquireFolderLock } from '../../log/folder-lock.ts';
 import { findNatsServer, searchPlaces } from '../../log/nats-server/find.ts';
@@ -51,10 +52,7 @@ const CURSOR_KEY_BYTES = 32;
 export async function openServer(options: OpenServerOptions): Promise<RunningServer> {
   const { config, version, logger, signal, now = Date.now } = options;
   const bootSecond = Math.ceil(now() / 1000);
-  const opened: (() => Promise<void>)[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const close of opened.splice(0).reverse()) await close();
-  };
+  const opened: Close[] = [];
   try {
     await makePrivateFolder(config.dataFolder);
     opened.push((await acquireFolderLock(config.dataFolder, signal)).close);
@@ -81,6 +79,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       acceptRollback: config.acceptRollback,
       fresh,
       logger,
+      ...(signal === undefined ? {} : { signal }),
     });
     opened.push(() => projections.close());
     await projections.ready;
@@ -112,14 +111,13 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     });
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> => {
-      closed ??= closeAll();
+      closed ??= closeAll(opened);
       return closed;
     };
     const description = await log.describe();
     return { url: http.url, http, log, projections, description, close, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await closeAll();
-    throw error;
+    throw await closedAfter(error, opened);
   }
 }
 

@@ -2,6 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BlobCopy, storeBlobs } from '../../log/copy-blobs.ts';
+import { dropUnfinished } from '../../log/swap-store.ts';
 import { readPieces } from '../export/export-file.ts';
 import { fillLog, lockFolder } from '../export/import-log.ts';
 import type { Progress } from '../progress.ts';
@@ -58,7 +59,7 @@ export async function restore({ site, dir, nothingLost, progress }: RestoreOptio
     );
   }
   const beside = join(dataFolder, BESIDE);
-  await rm(beside, { recursive: true, force: true });
+  await dropUnfinished(beside, site.signal);
   try {
     const name = join(dir, FILES.log);
     const filled = await fillLog({ site, pieces: readPieces(name), name, nothingLost, progress }, join(beside, 'nats'));

@@ -69,11 +69,13 @@ async function plan(site: Site, policy: CompactPolicy, signal: AbortSignal | und
 
 /** Folds what the tables of a stopped server lack, as its next start would. */
 async function foldToEnd(site: Site, progress: Progress): Promise<void> {
+  const { signal } = site.options;
   await using projections = await openProjections({
     dir: site.tablesFolder,
     log: await site.openLog(),
     cursorKey: NO_CURSOR_KEY,
     onProgress: ({ sequence, tail }) => progress.report('folding the log', sequence, tail),
+    ...(signal === undefined ? {} : { signal }),
   });
   await projections.ready;
 }

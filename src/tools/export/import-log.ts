@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { LogError } from '../../log/errors.ts';
 import { acquireFolderLock } from '../../log/folder-lock.ts';
 import { type ImportedEvent, importEvents } from '../../log/import-events.ts';
+import { dropUnfinished } from '../../log/swap-store.ts';
 import type { Progress } from '../progress.ts';
 import { natsBinary, type SiteOptions } from '../site.ts';
 import { ToolError } from '../tool-error.ts';
@@ -45,7 +46,7 @@ export async function importLog(options: ImportOptions): Promise<Imported> {
     }
   }
   const beside = join(site.dataFolder, '.importing');
-  await rm(beside, { recursive: true, force: true });
+  await dropUnfinished(beside, site.signal);
   try {
     const imported = await fillLog(options, join(beside, 'nats'));
     await rename(join(beside, 'nats'), join(site.dataFolder, 'nats'));
