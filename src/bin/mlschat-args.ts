@@ -14,6 +14,7 @@ import {
   usage,
 } from './mlschat-settings.ts';
 import { isTask, TAIL_LINES, taskOf } from './mlschat-tasks.ts';
+import { unknownOption } from './unknown-option.ts';
 
 export type { ChatSettings, DeviceSettings, ParsedArguments, SecretSettings } from './mlschat-settings.ts';
 
@@ -151,10 +152,16 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
       failure ??= message || error?.message || 'the arguments are not understood';
     });
   if (argv.length === 1 && argv[0] === COMPLETION) return { kind: 'text', text: await completionScript() };
-  const parsed = await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-    text = output;
-  });
-  if (failure !== undefined) return usage(sentenceOf(failure));
+  const parse = (words: readonly string[]) =>
+    parser.parseAsync([...words], {}, (_error, _argv, output) => {
+      text = output;
+    });
+  const parsed = await parse(argv);
+  if (failure !== undefined) {
+    const sentence = sentenceOf(failure);
+    await parse([...parsed._.slice(0, 1).map(String), '--help']);
+    return usage(unknownOption(argv, text) ?? sentence);
+  }
   if (text !== '') return { kind: 'text', text };
   const [command] = parsed._;
   if (command === 'audit') {

@@ -40,6 +40,8 @@ export type HistoryContent =
       readonly changedBy?: string;
       /** What the sender does, rather than says. */
       readonly action?: true;
+      /** Of an own text that is not accepted yet: it is to be what the group is about. */
+      readonly topic?: true;
       /** Present when the message is a file, which `ChatClient.fetchFile` gets by the line's position. */
       readonly file?: FileNote;
     }
@@ -49,6 +51,8 @@ export type HistoryContent =
       readonly by: Person;
       readonly added: readonly Person[];
       readonly removed: readonly Person[];
+      /** Those of `removed` that had asked to go. Present when there are any. */
+      readonly left?: readonly Person[];
       readonly rotated: boolean;
       /** Present when the commit changed who administers the group, or who may invite. */
       readonly appointed?: readonly Person[];

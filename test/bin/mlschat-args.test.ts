@@ -90,6 +90,34 @@ describe('wrong use is told in a sentence', () => {
   });
 });
 
+describe('an option that is none is named, with the one that may have been meant', () => {
+  test.each([
+    [['--bogus'], 'there is no option --bogus'],
+    [['--bogus', 'tea', 'alice'], 'there is no option --bogus'],
+    [['tea', 'alice', '--confg', '/c'], 'there is no option --confg; did you mean --config?'],
+    [['tea', 'alice', '--serevr=x'], 'there is no option --serevr; did you mean --server?'],
+    [['tea', 'alice', '--no-folow'], 'there is no option --no-folow; did you mean --no-follow?'],
+    [['tea', 'alice', '-x'], 'there is no option -x'],
+    [['send', 'tea', 'alice', 'hi', '--jsn'], 'there is no option --jsn; did you mean --json?'],
+    [['link', 'alice', '--lnog'], 'there is no option --lnog; did you mean --long?'],
+    [['repair', '--keyFil', '/k'], 'there is no option --keyFil; did you mean --key-file?'],
+  ])('%j', async (argv, reason) => {
+    expect(await parse(argv)).toEqual({ kind: 'usage', reason });
+  });
+
+  test('what is wrong with options that are there is said as ever', async () => {
+    for (const argv of [
+      ['tail', 'tea', 'alice', '-n'],
+      ['--keyFile', '/k', '--no-follow'],
+      ['tea', '--', '--bogus', 'x'],
+    ]) {
+      const parsed = await parse(argv);
+      expect(parsed.kind).toBe('usage');
+      expect(JSON.stringify(parsed)).not.toContain('no option');
+    }
+  });
+});
+
 describe('help', () => {
   test('names every flag, the environment and the exit codes', async () => {
     const parsed = await parse(['--help']);

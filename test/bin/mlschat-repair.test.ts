@@ -122,6 +122,9 @@ test('what holds no keys of this device is left as it is, and the recovery code 
     expect(lost.out).toContain('mlschat recover');
     expect(readdirSync(dir).sort()).toEqual(['lock', 'store']);
   }
+  const unbegun = folderWith('unbegun', () => Buffer.alloc(0));
+  writeFileSync(join(unbegun, 'store', 'lock.mdb'), '');
+  expect(await repair(unbegun)).toMatchObject({ code: 1, err: expect.stringContaining('there is no store') });
   const dir = join(root, 'a folder');
   mkdirSync(join(dir, 'store', 'data.mdb'), { recursive: true });
   expect(await repair(dir, { yes: true })).toMatchObject({ code: 1, out: expect.stringContaining('it is no file') });

@@ -69,16 +69,31 @@ test('S7: whoever names a key file never gets a plain store in the place of an e
   expect(storeOptions({}, io)).not.toHaveProperty('encrypt');
 });
 
+test('S7: encrypt and passwd name what they left as it was, and how to remove it', async () => {
+  const { io } = terminal([]);
+  const kept = ["/c's/store.damaged-1", '/c/store.damaged-2'];
+  const load = async () => ({
+    encryptFolder: async () => ({ rows: 12, plain: kept }),
+    changePassphrase: async () => ({ unchanged: kept }),
+  });
+  for (const kind of ['encrypt', 'passwd'] as const) {
+    expect(await runMlschatAtRest({ kind, config: '/c' }, io, load)).toBe(0);
+    const said = String(io.stdout.read()).split('\n');
+    expect(said.slice(-3)).toEqual(["  rm -r '/c'\\''s/store.damaged-1'", "  rm -r '/c/store.damaged-2'", '']);
+    expect(said.at(-4)).toMatch(kind === 'encrypt' ? /NOT encrypted/ : /the passphrase of their time/);
+  }
+});
+
 test('encrypt and passwd say what they did, and end with 1 and a sentence when they could not', async () => {
   const { io, shown } = terminal([]);
   const load = async () => ({
-    encryptFolder: async () => ({ rows: 12 }),
+    encryptFolder: async () => ({ rows: 12, plain: [] }),
     changePassphrase: async (_dir: string, _ask: AskSecret) => {
       throw new ClientError('passphrase', 'the passphrase or key file does not open this store');
     },
   });
   expect(await runMlschatAtRest({ kind: 'encrypt', config: '/c' }, io, load)).toBe(0);
-  expect(String(io.stdout.read())).toContain('/c is encrypted now (12 rows)');
+  expect(String(io.stdout.read())).toMatch(/^\/c is encrypted now \(12 rows\)\.[^\n]*\n$/);
   expect(await runMlschatAtRest({ kind: 'passwd', config: '/c' }, io, load)).toBe(1);
   await until(() => shown() === 'mlschat: the passphrase or key file does not open this store\n');
 });

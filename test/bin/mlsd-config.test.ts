@@ -138,6 +138,19 @@ describe('mlsd', () => {
     expect(await run('dance')).toMatchObject({ code: EXIT.usage });
   });
 
+  it('names the option or command that is none, and the one that may have been meant', async () => {
+    for (const [argv, says] of [
+      [['serve', '--prot', '1'], 'mlsd: there is no option --prot; did you mean --port?\n'],
+      [['log', 'tail', '--folow'], 'mlsd: there is no option --folow; did you mean --follow?\n'],
+      [['verify', '--bogus'], 'mlsd: there is no option --bogus\n'],
+      [['srever'], 'mlsd: there is no command srever; did you mean mlsd serve?\n'],
+      [['dance'], 'mlsd: there is no command dance\n'],
+    ] as const) {
+      const { code, err } = await run(...argv);
+      expect([code, err.startsWith(says) ? says : err]).toEqual([EXIT.usage, says]);
+    }
+  });
+
   it('shows help and version on standard output and exits 0', async () => {
     expect(await run('--help')).toMatchObject({ code: EXIT.done, err: '' });
     expect(await run('--version')).toMatchObject({ code: EXIT.done, out: '9.9.9\n' });

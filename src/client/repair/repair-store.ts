@@ -1,18 +1,24 @@
-import { existsSync, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClientError } from '../client-error.ts';
+import { DATA_FILE, isBegun, LOCK_FILE } from '../store/begun.ts';
 import { faultOfFile } from '../store/check-file.ts';
 import { openLmdbFile } from '../store/lmdb-file.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
 import { createSealedStore } from '../store/sealed-store.ts';
-import { type AskSecret, DATA_FILE, REPAIRED_FOLDER, STORE_FOLDER, settleStoreFolders } from '../store/store-folder.ts';
+import {
+  type AskSecret,
+  keptStoreAt,
+  REPAIRED_FOLDER,
+  STORE_FOLDER,
+  settleStoreFolders,
+} from '../store/store-folder.ts';
 import { isSealed, KEY_FILE, readStoreKey, syncFolder } from '../store/store-key.ts';
 import { openFound } from './found-rows.ts';
 import { type Rebuilt, rebuild } from './rebuild.ts';
 import { type Salvage, salvage } from './salvage.ts';
 
-const LOCK_FILE = 'lock.mdb';
 const FOLDER_MODE = 0o700;
 const WRITES_AT_ONCE = 2_000;
 
@@ -65,7 +71,7 @@ async function repairIn(
   { ask, agree, now }: Parameters<typeof repairStore>[1],
 ): Promise<RepairOutcome> {
   const file = join(folder, DATA_FILE);
-  if (!existsSync(file)) throw new ClientError('refused', `there is no store in ${dir}`);
+  if (!isBegun(folder)) throw new ClientError('refused', `there is no store in ${dir}`);
   const dataKey = isSealed(folder) ? await readStoreKey(folder, await ask('known')) : undefined;
   if (!lstatSync(file).isFile()) return { kind: 'lost', faults: ['it is no file'] };
   const { found, faults } = look(file);
@@ -111,8 +117,7 @@ async function writeStore(folder: string, { writes }: Rebuilt, dataKey: Uint8Arr
 
 /** The damaged store under a second name: the same bytes, without a copy where the file system can do that. */
 async function keepBeside(dir: string, folder: string, time: number): Promise<string> {
-  const stamp = new Date(time).toISOString().replaceAll(/[:.]/g, '-');
-  const kept = join(dir, `${STORE_FOLDER}.damaged-${stamp}`);
+  const kept = keptStoreAt(dir, time);
   await mkdir(kept, { mode: FOLDER_MODE });
   if (isSealed(folder)) await copyFile(join(folder, KEY_FILE), join(kept, KEY_FILE));
   const [from, to] = [join(folder, DATA_FILE), join(kept, DATA_FILE)];

@@ -46,9 +46,7 @@ export function faultOfFile(path: string): string | undefined {
 export function isCutOff([first, second, synced]: readonly (Snapshot | string | undefined)[]): boolean {
   if (typeof first !== 'object' || typeof second !== 'object' || typeof synced !== 'object') return false;
   const newest = first.txn > second.txn ? first : second;
-  const boot = bootOfMachine();
-  const isOfThisBoot = boot === undefined || (newest.boot !== 0n && newest.boot === boot);
-  return !isOfThisBoot && newest.unsynced && synced.txn >= Math.min(first.txn, second.txn);
+  return !mayBeOfThisBoot(newest) && newest.unsynced && synced.txn >= Math.min(first.txn, second.txn);
 }
 
 /**
@@ -56,15 +54,20 @@ export function isCutOff([first, second, synced]: readonly (Snapshot | string | 
  * cannot be known when the machine was started: the newest.
  */
 function openedByLmdb(first: Snapshot, second: Snapshot, synced: Snapshot | undefined): Snapshot {
-  const boot = bootOfMachine();
   const pick = (a: Snapshot, b: Snapshot): Snapshot => {
     if (b.txn === 0) return a;
     const latest = a.txn >= b.txn ? a : b;
-    if (boot === undefined || (latest.boot !== 0n && latest.boot === boot) || !latest.unsynced) return latest;
+    if (mayBeOfThisBoot(latest) || !latest.unsynced) return latest;
     return a.txn > b.txn ? b : a;
   };
   const picked = pick(first, second);
   return synced === undefined ? picked : pick(picked, synced);
+}
+
+/** Whether the machine was not started anew since it was written, as far as that can be known here. */
+function mayBeOfThisBoot({ boot }: Snapshot): boolean {
+  const now = bootOfMachine();
+  return now === undefined || (boot !== 0n && boot === now);
 }
 
 function bootOfMachine(): bigint | undefined {

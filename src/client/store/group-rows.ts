@@ -9,7 +9,7 @@ import { loadMls, mlsWrites } from './mls-rows.ts';
 import { decodeStored } from './stored-cbor.ts';
 
 /** What stands in rows of its own, or is not stored. */
-type Apart = 'id' | 'heads' | 'mls' | 'generations' | 'pending' | 'outbox' | 'toExpel' | 'waitForEpoch';
+type Apart = 'id' | 'heads' | 'mls' | 'generations' | 'pending' | 'outbox' | 'givenUp' | 'toExpel' | 'waitForEpoch';
 
 /** The fields of a group that fit into one small row. */
 type GroupRecord = { readonly v: 1 } & Omit<Group, Apart>;
@@ -27,6 +27,7 @@ export function groupWrites(before: Group | undefined, after: Group): readonly W
     ...generationWrites(before, after),
     ...pendingWrites(before, after),
     ...outboxWrites(before, after),
+    ...givenUpWrites(before, after),
     ...headWrites(before, after),
   ];
 }
@@ -41,6 +42,7 @@ export async function groupRemoval(store: ClientStore, group: Group): Promise<re
     'generation',
     'pending',
     'outbox',
+    'givenUp',
     'heads',
     'receipt',
     'upload',
@@ -66,11 +68,12 @@ export function groupOfRecord(value: Uint8Array): Group {
 }
 
 async function loadGroup(store: ClientStore, config: MlsConfig, record: Group): Promise<Group> {
-  const [mls, generations, pending, outbox, heads] = await Promise.all([
+  const [mls, generations, pending, outbox, givenUp, heads] = await Promise.all([
     loadMls(store, config, record.bytes),
     store.range(rangeOf('generation', record.bytes)),
     store.get(keys.pending(record.bytes)),
     store.range(rangeOf('outbox', record.bytes)),
+    store.range(rangeOf('givenUp', record.bytes)),
     store.range(rangeOf('heads', record.bytes)),
   ]);
   return {
@@ -85,11 +88,12 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: Group): 
       }),
     ),
     outbox: outbox.map(([, value]) => decodeStored<OutboxItem>(value)),
+    ...(givenUp.length === 0 ? {} : { givenUp: givenUp.map(([, value]) => decodeStored<OutboxItem>(value)) }),
   };
 }
 
 function recordOf(group: Group): GroupRecord {
-  const { id, heads, mls, generations, pending, outbox, toExpel, waitForEpoch, ...fields } = group;
+  const { id, heads, mls, generations, pending, outbox, givenUp, toExpel, waitForEpoch, ...fields } = group;
   return { v: 1, ...fields };
 }
 
@@ -140,5 +144,18 @@ function outboxWrites(before: Group | undefined, after: Group): readonly Write[]
     old.delete(item.ordinal);
   }
   for (const ordinal of old.keys()) writes.push({ key: keys.outbox(after.bytes, ordinal), value: undefined });
+  return writes;
+}
+
+function givenUpWrites(before: Group | undefined, after: Group): readonly Write[] {
+  if (before?.givenUp === after.givenUp) return [];
+  const old = new Map((before?.givenUp ?? []).map((item) => [item.localId, item]));
+  const writes: Write[] = [];
+  for (const item of after.givenUp ?? []) {
+    const { localId } = item;
+    if (old.get(localId) !== item) writes.push({ key: keys.givenUp(after.bytes, localId), value: encodeCbor(item) });
+    old.delete(localId);
+  }
+  for (const localId of old.keys()) writes.push({ key: keys.givenUp(after.bytes, localId), value: undefined });
   return writes;
 }

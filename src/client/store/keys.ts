@@ -15,6 +15,7 @@ const TABLES = {
   generation: 'n',
   pending: 'p',
   outbox: 'o',
+  givenUp: 'O',
   upload: 'u',
   attachment: 'f',
   keyPackage: 'k',
@@ -48,6 +49,7 @@ const NAMES: Readonly<Record<Table, 'group' | 'rest' | 'nothing'>> = {
   generation: 'group',
   pending: 'group',
   outbox: 'group',
+  givenUp: 'group',
   upload: 'group',
   attachment: 'group',
   message: 'group',
@@ -79,6 +81,7 @@ export const keys = {
     table('generation', groupPart(group), number(epoch), number(leaf)),
   pending: (group: Uint8Array) => table('pending', groupPart(group)),
   outbox: (group: Uint8Array, ordinal: number) => table('outbox', groupPart(group), number(ordinal)),
+  givenUp: (group: Uint8Array, localId: string) => table('givenUp', groupPart(group), toUtf8(localId)),
   /** The encrypted bytes of a file that waits for its upload. */
   upload: (group: Uint8Array, localId: string) => table('upload', groupPart(group), toUtf8(localId)),
   /** What opens the file that the entry at this position brought. */
@@ -134,6 +137,7 @@ const KINDS: Readonly<Record<Table, string>> = {
   generation: 'the keys of a group',
   pending: 'a pending commit',
   outbox: 'an unsent message',
+  givenUp: 'a message that was not sent',
   upload: 'an unsent file',
   attachment: 'the key of a file',
   keyPackage: 'a key package',

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { open } from 'lmdb';
 import { equalBytes } from '../../wire/bytes.ts';
 import { ClientError } from '../client-error.ts';
+import { DATA_FILE, isBegun } from './begun.ts';
 import { faultOfFile } from './check-file.ts';
 import type { ClientStore, RangeOptions, Write } from './client-store.ts';
 import { damagedRow, damagedStore } from './damage.ts';
@@ -21,7 +22,6 @@ import {
   type TableSum,
 } from './row-sums.ts';
 
-const DATA_FILE = 'data.mdb';
 const SUMS_KEY_BUFFER = Buffer.from(SUMS_KEY);
 const FIRST_KEY = Buffer.of(0);
 const CONVERTED_AT_ONCE = 1_000;
@@ -44,8 +44,7 @@ type Db = ReturnType<typeof open<Uint8Array, Uint8Array>>;
 export async function openLmdbStore(path: string): Promise<ClientStore> {
   let db: Db | undefined;
   try {
-    const file = join(path, DATA_FILE);
-    const fault = existsSync(file) ? await settledFault(file) : undefined;
+    const fault = isBegun(path) ? await settledFault(join(path, DATA_FILE)) : undefined;
     if (fault !== undefined) throw damagedStore(path, fault);
     mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
     const options = {

@@ -47,8 +47,8 @@ export async function messageAt(
   return line?.kind === 'message' ? line : undefined;
 }
 
-/** The places of changes that came of a message which was not here, oldest first. */
-export async function awaitedChanges(
+/** The places of changes that came of a message which is not here. */
+export async function awaitedPlaces(
   store: ClientStore,
   group: Uint8Array,
   messageId: string,
@@ -58,8 +58,8 @@ export async function awaitedChanges(
 }
 
 /** Remembers them, so that the message gets them when it is taken over from another device. */
-export function awaitedWrite(group: Uint8Array, messageId: string, changes: readonly LinePlace[]): Write {
-  return { key: keys.awaited(group, messageId), value: toUtf8(changes.map(placeText).join(' ')) };
+export function awaitedWrite(group: Uint8Array, messageId: string, places: readonly LinePlace[]): Write {
+  return { key: keys.awaited(group, messageId), value: toUtf8(places.map(placeText).join(' ')) };
 }
 
 /** Characters of a message that stand in its replies. */

@@ -1,18 +1,11 @@
-import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClientError } from '../client-error.ts';
+import { isBegun } from './begun.ts';
 import type { ClientStore } from './client-store.ts';
 import { openLmdbStore } from './lmdb-store.ts';
 import { createSealedStore } from './sealed-store.ts';
-import {
-  type AskSecret,
-  DATA_FILE,
-  NEXT_FOLDER,
-  SPENT_FOLDER,
-  STORE_FOLDER,
-  settleStoreFolders,
-} from './store-folder.ts';
+import { type AskSecret, NEXT_FOLDER, SPENT_FOLDER, STORE_FOLDER, settleStoreFolders } from './store-folder.ts';
 import { isSealed, makeStoreKey, syncFolder } from './store-key.ts';
 
 const COPY_ROWS = 500;
@@ -39,7 +32,7 @@ export async function encryptStore(dir: string, ask: AskSecret): Promise<{ reado
   await settleStoreFolders(dir);
   const folder = join(dir, STORE_FOLDER);
   if (isSealed(folder)) throw new ClientError('refused', `the store in ${dir} is encrypted already`);
-  if (!existsSync(join(folder, DATA_FILE))) throw new ClientError('refused', `there is no client in ${dir}`);
+  if (!isBegun(folder)) throw new ClientError('refused', `there is no client in ${dir}`);
   const next = join(dir, NEXT_FOLDER);
   const dataKey = await makeStoreKey(next, await ask('new'));
   const rows = await copyInto(folder, next, dataKey);

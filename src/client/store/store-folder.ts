@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClientError } from '../client-error.ts';
+import { DATA_FILE, isBegun } from './begun.ts';
 import { isSealed, keepStoreKey, makeStoreKey, readStoreKey, syncFolder } from './store-key.ts';
 
 export const STORE_FOLDER = 'store';
@@ -9,11 +10,34 @@ export const NEXT_FOLDER = 'store.new';
 export const SPENT_FOLDER = 'store.old';
 /** Where a repair makes a new store; what is there was interrupted. */
 export const REPAIRED_FOLDER = 'store.repaired';
-export const DATA_FILE = 'data.mdb';
+/** Before the time at which a repair kept a damaged store. */
+const DAMAGED_PREFIX = `${STORE_FOLDER}.damaged-`;
 const WIPE_BYTES = 1024 * 1024;
 
 /** Gives a passphrase or the content of a key file: `new` for one that is to be, `known` for the one that is. */
 export type AskSecret = (which: 'new' | 'known') => Promise<Uint8Array>;
+
+/** A damaged store that a repair kept: perhaps the only copy of what could not be read of it, so nothing here changes or removes it. */
+export interface KeptStore {
+  readonly path: string;
+  /** Whether it is encrypted, with a passphrase or key file of its own: that of its time. */
+  readonly sealed: boolean;
+}
+
+/** The folder in which a repair keeps a damaged store. @param time milliseconds since 1970 */
+export function keptStoreAt(dir: string, time: number): string {
+  return join(dir, `${DAMAGED_PREFIX}${new Date(time).toISOString().replaceAll(/[:.]/g, '-')}`);
+}
+
+/** All that repairs kept in a client's folder, the oldest first. @throws ClientError `storage` */
+export async function keptStores(dir: string): Promise<readonly KeptStore[]> {
+  try {
+    const names = (await readdir(dir)).filter((name) => name.startsWith(DAMAGED_PREFIX)).sort();
+    return names.map((name) => ({ path: join(dir, name), sealed: isSealed(join(dir, name)) }));
+  } catch (cause) {
+    throw new ClientError('storage', `the folder ${dir} cannot be read`, cause);
+  }
+}
 
 /** Whether a client keeps, or begins to keep, its store in this folder. */
 export function hasStore(dir: string): boolean {
@@ -34,7 +58,7 @@ export async function unlockStore(
   const folder = join(dir, STORE_FOLDER);
   const sealed = isSealed(folder);
   if (!sealed && !encrypt) return undefined;
-  if (!sealed && existsSync(join(folder, DATA_FILE))) {
+  if (!sealed && isBegun(folder)) {
     throw new ClientError('refused', `the store in ${dir} is there and is not encrypted; mlschat encrypt converts it`);
   }
   if (ask === undefined)

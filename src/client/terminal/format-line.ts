@@ -1,5 +1,5 @@
 import type { AccountLine, HistoryLine } from '../chat-client.ts';
-import { messageRows, speaker } from './message-text.ts';
+import { messageRows, speaker, topicText } from './message-text.ts';
 import { neutralise, neutraliseRows } from './neutralise.ts';
 import type { Palette } from './palette.ts';
 import { wrapRows } from './wrap.ts';
@@ -51,7 +51,7 @@ function describe(line: ControlLine, me: string): string {
     case 'joined':
       return `[${line.by.account === me ? 'joined the group' : 'added you to the group'}${privately(line)}]`;
     case 'topic':
-      return line.text === '' ? '[removed the topic]' : `[set the topic: ${neutralise(line.text)}]`;
+      return topicText(line.text);
     case 'removed-me':
       return line.by.account === me ? '[left the group]' : '[removed you from the group]';
     default:
@@ -78,17 +78,19 @@ function accountChange({ change, what }: AccountLine): string {
 }
 
 function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
-  const { added, removed, rotated, appointed = [], dismissed = [], invite, join } = line;
+  const { added, left = [], rotated, appointed = [], dismissed = [], invite, join } = line;
+  const removed = line.removed.filter(({ account }) => !left.some((each) => each.account === account));
   const parts = [
     ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
     ...(removed.length > 0 ? [`removed ${namesOf(removed)}`] : []),
+    ...(left.length > 0 ? [`${namesOf(left)} left`] : []),
     ...(appointed.length > 0 ? [`made ${namesOf(appointed)} administrator`] : []),
     ...(dismissed.length > 0 ? [`${namesOf(dismissed)} no longer administers`] : []),
     ...(invite === undefined
       ? []
       : [invite === 'members' ? 'every member may invite' : 'only administrators may invite']),
     ...(join === undefined ? [] : [join === 'open' ? 'everybody may join' : 'nobody joins uninvited']),
-    ...(rotated && added.length + removed.length === 0 ? ['renewed keys'] : []),
+    ...(rotated && added.length + line.removed.length === 0 ? ['renewed keys'] : []),
   ];
   return parts.length > 0 ? ` ${parts.join(', ')}` : '';
 }

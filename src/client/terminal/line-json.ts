@@ -35,6 +35,7 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
         by: personOf(line.by),
         added: line.added.map(personOf),
         removed: line.removed.map(personOf),
+        ...(line.left === undefined ? {} : { left: line.left.map(personOf) }),
         rotated: line.rotated,
         ...(line.appointed === undefined
           ? {}

@@ -96,6 +96,9 @@ async function messagesOf(client: ChatClient, group: GroupStatus['group']): Prom
   });
   return {
     messages,
-    waiting: lines.some((line) => line.kind === 'message' && line.cursor === undefined && line.replaces === undefined),
+    waiting: lines.some(
+      (line) =>
+        line.kind === 'message' && line.cursor === undefined && line.replaces === undefined && line.topic === undefined,
+    ),
   };
 }

@@ -8,9 +8,15 @@ export function speaker(name: string, line: HistoryLine): string {
   return line.kind === 'message' && line.action === true ? `* ${neutralise(name)}` : `<${neutralise(name)}>`;
 }
 
+/** What tells that somebody said what the group is about, or that it is about nothing in particular any more. */
+export function topicText(topic: string): string {
+  return topic === '' ? '[removed the topic]' : `[set the topic: ${neutralise(topic)}]`;
+}
+
 /** The rows of a message: its text, with marks for what it replies to and what became of it. */
 export function messageRows(line: MessageLine): string[] {
-  const { text, file, position, replaces, deleted, edited } = line;
+  const { text, file, position, replaces, deleted, edited, topic } = line;
+  if (topic === true) return [topicText(text)];
   if (deleted === true) return [replaces === undefined ? '[taken back]' : '[took back a message]'];
   if (file !== undefined) {
     // a file that is not placed yet cannot be fetched

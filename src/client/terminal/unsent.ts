@@ -1,6 +1,6 @@
 import type { GroupId } from '../../wire/ids.ts';
 import type { HistoryLine, SendAs } from '../chat-client.ts';
-import { messageRows } from './message-text.ts';
+import { messageRows, topicText } from './message-text.ts';
 
 /** Unsent messages shown above the prompt; more are only counted. */
 export const UNSENT_SHOWN_MAX = 4;
@@ -71,7 +71,7 @@ function actionOf(action: boolean): { readonly action?: true } {
 
 /** As {@link messageRows} will show it, as far as it is known before it is sent. */
 function shownAs(text: string, { inReplyTo, replaces, deleted, as }: SendAs): string {
-  if (as === 'topic') return `[set the topic: ${text}]`;
+  if (as === 'topic') return topicText(text);
   if (deleted === true) return '[took back a message]';
   if (replaces !== undefined) return `[edited] ${text}`;
   return inReplyTo === undefined ? text : `[reply] ${text}`;

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
+import { changePassphrase, encryptFolder } from '../../../src/client/open-at-rest.ts';
 import { keys, rangeOf } from '../../../src/client/store/keys.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
 import { encryptStore, openStore } from '../../../src/client/store/open-store.ts';
 import { createSealedStore } from '../../../src/client/store/sealed-store.ts';
-import { type AskSecret, changeStoreSecret, unlockStore } from '../../../src/client/store/store-folder.ts';
+import { type AskSecret, changeStoreSecret, keptStoreAt, unlockStore } from '../../../src/client/store/store-folder.ts';
 import { toHex, toUtf8 } from '../../../src/wire/bytes.ts';
 import type { AccountId, Cursor } from '../../../src/wire/ids.ts';
 
@@ -89,6 +90,20 @@ test('S7: encrypting a plain folder keeps every row, and leaves nothing of the p
   expect(PLAIN_TEXTS.map((text) => bytesBelow(dir).includes(text))).toEqual(PLAIN_TEXTS.map(() => false));
   expect(await rowsOf(dir, secret('x'))).toBe(ROWS.length);
   await expect(encryptStore(dir, never)).rejects.toMatchObject({ code: 'refused' });
+});
+
+test('S7: what a repair kept is named by whether it is encrypted, and left alone by encrypting and by a new passphrase', async () => {
+  const dir = await folderWithRows('repaired');
+  const [plain, sealed] = [keptStoreAt(dir, 0), keptStoreAt(dir, 1)];
+  const other = await folderWithRows('repaired-sealed', { encrypt: true, ask: secret('old') });
+  cpSync(join(dir, 'store'), plain, { recursive: true });
+  cpSync(join(other, 'store'), sealed, { recursive: true });
+  const before = [plain, sealed].map(bytesBelow);
+  expect(await encryptFolder(dir, secret('x'))).toEqual({ rows: ROWS.length, plain: [plain] });
+  expect(await changePassphrase(dir, secret('x'))).toEqual({ unchanged: [sealed] });
+  expect([plain, sealed].map(bytesBelow)).toEqual(before);
+  rmSync(plain, { recursive: true });
+  expect(PLAIN_TEXTS.map((text) => bytesBelow(dir).includes(text))).toEqual(PLAIN_TEXTS.map(() => false));
 });
 
 test('D8: a conversion that was interrupted anywhere leaves the plain or the encrypted store, whole, and no other', async () => {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -142,6 +142,24 @@ describe.each(KINDS)('a client store in %s', (_kind, opener) => {
     await Promise.all(Array.from({ length: 50 }, (_, i) => store.commit([{ key: bytes(7), value: bytes(i) }])));
     expect(await store.get(bytes(7))).toEqual(bytes(49));
   });
+});
+
+test('a store whose beginning was interrupted is begun; one that lost what it held is refused', async () => {
+  const path = join(folder, 'interrupted');
+  const [file, key] = [join(path, 'data.mdb'), bytes(1)];
+  await using begun = await openLmdbStore(path);
+  await begun.close();
+  truncateSync(file);
+  await using again = await openLmdbStore(path);
+  await again.commit([{ key, value: bytes(1) }]);
+  await again.close();
+  truncateSync(file);
+  await expect(openLmdbStore(path)).rejects.toMatchObject({ code: 'storage' });
+  rmSync(join(path, 'lock.mdb')); // a copy of the file alone says nothing of what it held
+  await expect(openLmdbStore(path)).rejects.toMatchObject({ code: 'storage' });
+  writeFileSync(join(path, 'lock.mdb'), ''); // as far as it had come
+  await using last = await openLmdbStore(path);
+  expect(await last.get(key)).toBeUndefined();
 });
 
 test('S7: the store’s files are for their owner alone', async () => {
