@@ -50,6 +50,8 @@ export interface GroupView {
   readonly logStart: Position;
   /** The epoch that the entry at `logStart` is of; absent while all entries are kept. */
   readonly firstEpoch?: number;
+  /** Head after the entry before `logStart`; absent while all entries are kept. */
+  readonly headBeforeStart?: Uint8Array;
   /** Of an opaque group: as its last GroupInfo states them, on trust. */
   readonly roles: GroupRoles;
   /** Whether its handshakes are private: the server knows what its members declare, and checks nothing of it. */

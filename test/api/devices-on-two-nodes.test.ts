@@ -1,43 +1,18 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { addDevice, rename, revoke } from '../support/account-statements.ts';
-import { type ManualServer, openManualServer, type TempFolder, tempFolder } from '../support/nats.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { overHttp } from '../support/chat-clients.ts';
 import { okValue, problemOf } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
+import { startTwoNodes, type TwoNodes } from '../support/two-nodes.ts';
 
-let folder: TempFolder;
-let nats: ManualServer;
-let nodes: readonly TestServer[];
-
+let both: TwoNodes;
 beforeAll(async () => {
-  folder = await tempFolder();
-  nats = await openManualServer();
-  const tokenFile = join(folder.path, 'token');
-  await writeFile(tokenFile, nats.place.token, { mode: 0o600 });
-  const servers = nats.place.servers.map((server) => `nats://${server}`);
-  const log = { kind: 'remote', servers, tokenFile, replicas: 1 } as const;
-  const secretFile = join(folder.path, 'secret');
-  nodes = await Promise.all(
-    ['a', 'b'].map((name) => startServer({ folder: join(folder.path, name), secretFile, log })),
-  );
+  both = await startTwoNodes();
 });
-afterAll(async () => {
-  for (const node of nodes) await node[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  await folder[Symbol.asyncDispose]();
-});
+afterAll(() => both[Symbol.asyncDispose]());
 
-const url = (index: number) => () => nodes[index]!.url();
-
-/** Both nodes have folded all that is in the log now. */
-async function level(): Promise<void> {
-  for (const node of nodes) {
-    const { lastSequence } = await node.running().log.describe();
-    await node.running().projections.read.waitForSequence(lastSequence, AbortSignal.timeout(60_000));
-  }
-}
+const url = (index: 0 | 1) => both.url(index);
+const level = () => both.level();
 
 it('S3: of a rename through one node and a registration through another, of one name at once, one wins on both', async () => {
   for (let round = 0; round < 6; round += 1) {
@@ -50,7 +25,7 @@ it('S3: of a rename through one node and a registration through another, of one 
     expect(lost.map((answered) => problemOf(answered).code)).toEqual(['name-taken']);
     const winner = answers[0].status === 200 ? renaming : registering;
     await level();
-    for (const index of [0, 1]) {
+    for (const index of [0, 1] as const) {
       const reader = await TestDevice.register(url(index), `reader-${round}-${index}`);
       expect(okValue(await reader.http.request('GET', `/v1/accounts?name=${name}`)).id).toBe(winner.account);
     }
@@ -71,7 +46,7 @@ it('two renames of one account through two nodes at once: one is taken, and both
     expect(left).toEqual(right);
     expect(left.statements).toHaveLength(1 + answers.filter(({ status }) => status === 200).length);
   }
-  const dumps = nodes.map((node) => node.running().projections.dumpTables());
+  const dumps = both.nodes.map((node) => node.running().projections.dumpTables());
   expect(new Set(dumps).size).toBe(1);
 });
 
@@ -84,4 +59,18 @@ it('a device that is revoked through one node is refused by the other', async ()
   okValue(await revoke(alice, phone.id));
   await level();
   expect(problemOf(await phone.http.request('GET', '/v1/key-packages')).reason).toBe('revoked');
+});
+
+it('an account that is asked for as the newest shows on one node what the other has just taken', async () => {
+  const alice = await TestDevice.register(url(0), 'newest-0');
+  const other = overHttp(url(1)).connect(alice.id, async (message) => alice.http.key.sign(message));
+  await level();
+  for (let round = 1; round <= 5; round += 1) {
+    okValue(await rename(alice, `newest-${round}`));
+    const seen = await other.account(alice.account, 'newest');
+    expect([seen?.name, seen?.statements.length]).toEqual([`newest-${round}`, 1 + round]);
+  }
+  await other.close();
+  const refused = await alice.http.request('GET', `/v1/accounts/${alice.account}?newest=maybe`);
+  expect(problemOf(refused).code).toBe('invalid-request');
 });

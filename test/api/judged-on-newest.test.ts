@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ApiDeps } from '../../src/api/deps.ts';
-import { FUTURE_EPOCH, judgedOnNewest } from '../../src/api/writes/judged-on-newest.ts';
+import { FUTURE_EPOCH, foldNewest, judgedOnNewest } from '../../src/api/writes/judged-on-newest.ts';
 import { LogError } from '../../src/log/errors.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 
@@ -71,5 +71,13 @@ describe('a node that is behind the log', () => {
     };
     await expect(judgedOnNewest(node(3, 5, false).deps, judge)).rejects.toMatchObject({ code: 'not-ready' });
     await expect(judgedOnNewest(node(3, 'away').deps, judge)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('that is asked for the newest folds all that the log holds first, or says that it cannot', async () => {
+    const { deps, state } = node(3, 5);
+    await foldNewest(deps);
+    expect(state.at).toBe(5);
+    await expect(foldNewest(node(3, 5, false).deps)).rejects.toMatchObject({ code: 'not-ready' });
+    await expect(foldNewest(node(3, 'away').deps)).rejects.toMatchObject({ code: 'unavailable' });
   });
 });

@@ -1,38 +1,19 @@
-import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCbor } from '../../src/wire/cbor.ts';
-import { type ManualServer, openManualServer, type TempFolder, tempFolder } from '../support/nats.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 import { openSession } from '../support/session-client.ts';
 import { newId, okValue, type SignedClient } from '../support/signed-client.ts';
 import { pathOf, TestDevice } from '../support/test-device.ts';
+import { startTwoNodes, type TwoNodes } from '../support/two-nodes.ts';
 
-let folder: TempFolder;
-let nats: ManualServer;
-let nodes: readonly TestServer[];
-
+let both: TwoNodes;
 beforeAll(async () => {
-  folder = await tempFolder();
-  nats = await openManualServer();
-  const tokenFile = join(folder.path, 'token');
-  await writeFile(tokenFile, nats.place.token, { mode: 0o600 });
-  const servers = nats.place.servers.map((server) => `nats://${server}`);
-  const log = { kind: 'remote', servers, tokenFile, replicas: 1 } as const;
-  const secretFile = join(folder.path, 'secret');
-  nodes = await Promise.all(
-    // behind a proxy the nodes have one name: a request that was captured in front of one is good for another
-    ['a', 'b'].map((name) => startServer({ folder: join(folder.path, name), secretFile, log, behindTlsProxy: true })),
-  );
+  // behind a proxy the nodes have one name: a request that was captured in front of one is good for another
+  both = await startTwoNodes({ behindTlsProxy: true });
 });
-afterAll(async () => {
-  for (const node of nodes) await node[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  await folder[Symbol.asyncDispose]();
-});
+afterAll(() => both[Symbol.asyncDispose]());
 
-const url = (index: number) => () => nodes[index]!.url();
+const url = (index: 0 | 1) => both.url(index);
 
 /** A request as it went over the wire to the first node, and its answer there. */
 interface Captured {
@@ -62,7 +43,7 @@ async function captured(
   return { method, target, headers, body, status: answered.status, answer: answered.bytes };
 }
 
-async function again(node: number, { method, target, headers, body }: Captured, changed: Record<string, string> = {}) {
+async function again(node: 0 | 1, { method, target, headers, body }: Captured, changed: Record<string, string> = {}) {
   // Host as the first node was called: what an attacker has captured says so
   const { host } = new URL(url(0)());
 
@@ -131,7 +112,7 @@ describe('D16: a request that was captured', () => {
   it('is not taken by a node that was started after it was made', async () => {
     const alice = await TestDevice.register(url(0), 'before-the-start');
     const seen = await captured(alice.http, 'GET', '/v1/groups');
-    await nodes[0]!.restart();
+    await both.nodes[0].restart();
     expect(reasonOf(await again(0, seen))).toBe('stale');
   });
 });

@@ -1,48 +1,15 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ChatClient, HistoryLine } from '../../src/client/chat-client.ts';
-import { openChatClient } from '../../src/client/open-chat-client.ts';
-import { linkFolder, recoverFolder } from '../../src/client/open-new-device.ts';
+import { recoverFolder } from '../../src/client/open-new-device.ts';
 import { formatLine } from '../../src/client/terminal/format-line.ts';
 import { createPalette } from '../../src/client/terminal/palette.ts';
 import { type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { useChats } from '../support/chats.ts';
 import { until } from '../support/until.ts';
 
-let server: TestServer;
-let folder: string;
-beforeAll(async () => {
-  server = await startServer();
-  folder = await mkdtemp(join(tmpdir(), 'mlschat-accounts-'));
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
-const open = new Set<ChatClient>();
-afterEach(async () => {
-  await Promise.all([...open].map((chat) => chat.close()));
-  open.clear();
-});
-
-const start = async (userName: string, dir = userName): Promise<ChatClient> => {
-  const chat = await openChatClient({
-    dir: join(folder, dir),
-    server: server.url(),
-    userName,
-    deviceLabel: `${dir}'s`,
-    inProcess: true,
-  });
-  open.add(chat);
-  return chat;
-};
-const created = async (chat: ChatClient, name: string): Promise<GroupId> => {
-  const opened = await chat.openGroup(name);
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  return opened.group;
-};
+const { server, folderOf, start, stop, link, created } = useChats();
 const rows = async (chat: ChatClient, group: GroupId): Promise<string[]> => {
   const me = (await chat.status()).me.account;
   const lines: readonly HistoryLine[] = await chat.history(START_CURSOR, { group, limit: 1_000 });
@@ -70,12 +37,10 @@ describe('S5: what happens to an account is shown to everybody it concerns', () 
     expect(await ann.invite(group, ['ben'])).toMatchObject([{ kind: 'unknown-user' }]);
 
     for (const name of ['benjamin', 'ben']) {
-      open.delete(ben);
-      await ben.close();
+      await stop(ben);
       const again = await start(name, 'ben');
       expect((await again.status()).me.name).toBe('benjamin');
-      open.delete(again);
-      await again.close();
+      await stop(again);
     }
     await expect(start('ann', 'ben')).rejects.toMatchObject({ code: 'other-user' });
   });
@@ -83,7 +48,7 @@ describe('S5: what happens to an account is shown to everybody it concerns', () 
 
 test('S7: the folder of the keys is 0700 and everything in it 0600', async () => {
   await start('mode');
-  const dir = join(folder, 'mode');
+  const dir = folderOf('mode');
   expect((await stat(dir)).mode & 0o777).toBe(0o700);
   expect((await stat(join(dir, 'store'))).mode & 0o777).toBe(0o700);
   for (const file of ['lock', 'store/data.mdb', 'store/lock.mdb']) {
@@ -93,21 +58,7 @@ test('S7: the folder of the keys is 0700 and everything in it 0600', async () =>
 
 /** A folder of its own that becomes a further device of the account, and the client that then starts there. */
 const linkTo = async (chat: ChatClient, dir: string, userName: string): Promise<ChatClient> => {
-  const { account } = (await chat.status()).me;
-  let offered: (code: string) => void = () => {};
-  const offer = new Promise<string>((resolve) => {
-    offered = resolve;
-  });
-  const linked = linkFolder({
-    dir: join(folder, dir),
-    server: server.url(),
-    account,
-    deviceLabel: dir,
-    signal: AbortSignal.timeout(240_000),
-    onOffer: offered,
-  });
-  expect(await chat.link(await Promise.race([offer, linked]))).toEqual({ kind: 'done' });
-  await linked;
+  await link(chat, dir);
   return start(userName, dir);
 };
 
@@ -142,8 +93,7 @@ describe('a second device', () => {
     const phone = await linkTo(fay, 'fay-phone', 'fay');
     await until(async () => (await phone.groups())[0]?.state === 'member');
     await until(async () => (await fay.members(group)).find(({ name }) => name === 'fay')?.devices.length === 2);
-    open.delete(eli);
-    await eli.close();
+    await stop(eli);
     expect((await fay.devices()).map(({ label }) => label)).toEqual(["fay's", 'fay-phone']);
     expect(await fay.revoke('nothing')).toMatchObject({ kind: 'refused' });
     expect(await fay.revoke("fay's")).toMatchObject({ kind: 'refused' });
@@ -173,15 +123,14 @@ describe('recovery', () => {
     const group = await created(gus, 'recovering');
     await gus.invite(group, ['hal']);
     await hal.caughtUp(240_000);
-    open.delete(hal);
-    await hal.close();
+    await stop(hal);
     const secret = Buffer.from(code.replaceAll('-', ''));
-    expect((await readFile(join(folder, 'hal', 'store', 'data.mdb'))).includes(secret)).toBe(false);
+    expect((await readFile(join(folderOf('hal'), 'store', 'data.mdb'))).includes(secret)).toBe(false);
 
     const recover = (typed: string) =>
       recoverFolder({
-        dir: join(folder, 'hal-new'),
-        server: server.url(),
+        dir: folderOf('hal-new'),
+        server: server().url(),
         code: typed,
         deviceLabel: 'new',
         signal: AbortSignal.timeout(240_000),

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import type { HistoryLine } from '../../src/client/chat-client.ts';
+import { formatLine } from '../../src/client/terminal/format-line.ts';
+import { createPalette } from '../../src/client/terminal/palette.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
@@ -97,6 +100,18 @@ describe('groups', () => {
     await until(async () => (await bob!.chat.groups())[0]?.state === 'removed');
     await sameEpoch(group, [alice!, carol!]);
     expect(server.calls.filter((call) => call === 'postCommit').length).toBeLessThanOrEqual(3);
+    for (const { chat } of [alice!, carol!]) {
+      const lines = await chat.recent(group, 100);
+      const last = lines.flatMap((line) => (line.kind === 'membership' && line.removed.length > 0 ? [line] : []));
+      expect(last).toMatchObject([{ removed: [{ name: 'bob' }], left: [{ name: 'bob' }] }]);
+      const [row] = formatLine(last[0]!, { palette: createPalette(0), me: 'nobody' });
+      expect(row).toMatch(/\[updated group membership\] bob left$/);
+    }
+    // a member that did not ask is removed
+    await alice!.chat.remove(group, ['carol']);
+    const isOfCarol = (line: HistoryLine) => line.kind === 'membership' && line.removed[0]?.name === 'carol';
+    await until(async () => (await alice!.chat.recent(group, 100)).some(isOfCarol));
+    expect((await alice!.chat.recent(group, 100)).find(isOfCarol)).not.toHaveProperty('left');
   });
 
   test('fault 2: two who open a new name at once get one group; the other is told whom to ask', async () => {

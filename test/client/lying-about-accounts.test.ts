@@ -8,8 +8,9 @@ import {
 } from '../../src/wire/account-chain.ts';
 import { encodeRegistration, statementToSign } from '../../src/wire/account-statement.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, FAKE_DOMAIN, type FakeServer } from '../support/fake-server.ts';
 import { createDeviceKey, type DeviceKey, newId } from '../support/signed-client.ts';
 import { until } from '../support/until.ts';
@@ -154,18 +155,97 @@ describe('a server that lies about an account is caught, with one alarm that nam
   });
 });
 
-test('a node that has not come as far as another is asked again before anybody is alarmed', async () => {
-  const all = await scene();
-  const { server, alice, bob, group } = all;
-  await bob.chat.rename('bobby');
-  await until(async () => (await alice.chat.members(group)).some(({ name }) => name === 'bobby'));
-  let behind = 2;
-  server.tamperAccount = (account) => {
-    if (account.name !== 'bobby' || behind === 0) return account;
-    behind -= 1;
-    return { ...account, name: 'bob', statements: account.statements.slice(0, 1) };
-  };
-  expect(await alice.chat.invite(group, ['bobby'])).toEqual([{ name: 'bobby', kind: 'already' }]);
-  expect(behind).toBe(0);
-  expect(await alarms(alice, group)).toEqual([]);
+describe('a node that has not come as far as another alarms nobody', () => {
+  /** Alice asks a node that has bob as he was registered, until it is asked for the newest; then it does `whenAsked`. */
+  async function overSlowNode(whenAsked: () => void) {
+    const server = createFakeServer();
+    let isBehind = false;
+    const slow: ConnectableServer = {
+      connect: (device) => {
+        const api = server.connect(device);
+        const old = (account: Account | undefined): Account | undefined =>
+          account === undefined || !isBehind || account.name === 'alice'
+            ? account
+            : {
+                ...account,
+                name: 'bob',
+                devices: account.devices.slice(0, 1),
+                statements: account.statements.slice(0, 1),
+              };
+        return {
+          ...api,
+          accountByName: async (name) => old(await api.accountByName(name)),
+          account: async (id, newest) => {
+            if (newest !== undefined) whenAsked();
+            return newest === undefined ? old(await api.account(id)) : api.account(id, newest);
+          },
+        };
+      },
+    };
+    const [alice, bob] = [await openChatter(slow, 'alice'), await openChatter(server, 'bob')];
+    open.add(alice).add(bob);
+    const fallBehind = (): void => {
+      isBehind = true;
+    };
+    return { alice, bob, fallBehind };
+  }
+
+  /** A group that `first` invites the other one into. */
+  async function together(first: TestChatter, other: TestChatter): Promise<GroupId> {
+    const opened = await first.chat.openGroup('tea');
+    if (opened.kind !== 'created') throw new Error(opened.kind);
+    await first.chat.invite(opened.group, [other.name]);
+    await other.chat.caughtUp(240_000);
+    return opened.group;
+  }
+  const waitForName = (alice: TestChatter, group: GroupId, wanted: string): Promise<unknown> =>
+    until(async () => (await alice.chat.members(group)).some(({ name }) => name === wanted));
+
+  test('it is asked for the newest, and shows it', async () => {
+    let asked = 0;
+    const { alice, bob, fallBehind } = await overSlowNode(() => {
+      asked += 1;
+    });
+    const group = await together(alice, bob);
+    await bob.chat.rename('bobby');
+    await waitForName(alice, group, 'bobby');
+    fallBehind();
+    expect(await alice.chat.invite(group, ['bobby'])).toEqual([{ name: 'bobby', kind: 'already' }]);
+    expect(asked).toBe(1);
+    expect(await alarms(alice, group)).toEqual([]);
+  });
+
+  test('it stays behind: what was wanted is said to be impossible now, and is possible as soon as it has caught up', async () => {
+    let stays = true;
+    const { alice, bob, fallBehind } = await overSlowNode(() => {
+      if (stays) throw new ProblemError('not-ready', 'this node has not come as far as the log');
+    });
+    const group = await together(alice, bob);
+    await bob.chat.rename('bobby');
+    await waitForName(alice, group, 'bobby');
+    fallBehind();
+    expect(await alice.chat.invite(group, ['bobby'])).toEqual([
+      { name: 'bobby', kind: 'refused', reason: 'this node has not come as far as the log' },
+    ]);
+    expect(await alarms(alice, group)).toEqual([]);
+    stays = false;
+    expect(await alice.chat.invite(group, ['bobby'])).toEqual([{ name: 'bobby', kind: 'already' }]);
+    expect(await alarms(alice, group)).toEqual([]);
+  });
+
+  test('it does not have a change that is announced already: the newest is asked for before the change is judged', async () => {
+    let asked = 0;
+    const { alice, bob, fallBehind } = await overSlowNode(() => {
+      asked += 1;
+    });
+    fallBehind();
+    await bob.chat.rename('bobby');
+    const group = await together(bob, alice);
+    await waitForName(alice, group, 'bob'); // as the node has it
+    expect(asked).toBe(0);
+    await bob.chat.rename('robert');
+    await waitForName(alice, group, 'robert');
+    expect(asked).toBe(1);
+    expect(await alarms(alice, group)).toEqual([]);
+  });
 });

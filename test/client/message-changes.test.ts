@@ -6,6 +6,7 @@ import { formatLine } from '../../src/client/terminal/format-line.ts';
 import { createPalette } from '../../src/client/terminal/palette.ts';
 import { parseInput } from '../../src/client/terminal/parse-input.ts';
 import { runCommand } from '../../src/client/terminal/run-command.ts';
+import { createUnsent } from '../../src/client/terminal/unsent.ts';
 import type { AccountId, GroupId } from '../../src/wire/ids.ts';
 import { openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
@@ -196,6 +197,24 @@ describe('a topic', () => {
     expect((await statusOf(bob, group)).topic).toBe('Oolong');
     await expect(bob.chat.send(group, 'x'.repeat(201), { as: 'topic' })).rejects.toMatchObject({ code: 'refused' });
   });
+});
+
+test('a topic that is not sent yet is shown as one, also after a restart', async () => {
+  const server = createFakeServer();
+  const { alice, bob, group } = await tea(server);
+  const join = server.cut((await alice.chat.status()).me.device);
+  await type(alice, group, '/topic Assam');
+  await alice.chat.send(group, '', { as: 'topic' });
+  await alice.restart();
+  expect((await rows(alice, group)).slice(-2)).toEqual([
+    '#tea <alice> [set the topic: Assam]',
+    '#tea <alice> [removed the topic]',
+  ]);
+  const unsent = createUnsent();
+  for (const line of await messages(alice, group)) unsent.restore(line);
+  expect(unsent.inGroup(group).map(({ text }) => text)).toEqual(['[set the topic: Assam]', '[removed the topic]']);
+  join();
+  await until(async () => (await rows(bob, group)).at(-1) === '#tea <alice> [removed the topic]');
 });
 
 describe('receipts of people', () => {

@@ -172,6 +172,31 @@ test('who was removed in what is gone is told so, and does not try to come back'
   expect((await bob.chat.groups()).find(({ group: id }) => id === group)).toMatchObject({ state: 'parked' });
 });
 
+test('who was removed behind what is gone is told so in one line, which counts what it could not read, and an invitation leads back', async () => {
+  const [alice, bob] = (await chatters('alice', 'bob')) as [TestChatter, TestChatter];
+  const group = await together('later', alice, bob);
+  await bob.stop();
+  await say(alice, group, 'one');
+  expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+  await say(alice, group, 'two');
+  await keepOnly(1); // created, added, one, commit are gone
+  await say(alice, group, 'three');
+  expect(await alice.chat.remove(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
+  await say(alice, group, 'not for bob');
+  await bob.restart();
+  const gone =
+    /: 2 entries before .* are no longer .*, and this device was taken out .* \(2 before that cannot be read\)\.$/;
+  await waitForGone(bob, group, gone);
+  await bob.restart();
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await goneLines(bob, group)).toHaveLength(1);
+  expect((await bob.chat.groups()).find(({ group: id }) => id === group)).toMatchObject({ state: 'parked' });
+  expect(await alice.chat.invite(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
+  await say(alice, group, 'welcome back');
+  await bob.waitForText(group, 'welcome back');
+  expect(await bob.texts(group)).toEqual(['welcome back']);
+});
+
 test(`${FAR_BEHIND} commits behind: replayed without losing a text while they are kept, joined again when they are not`, async () => {
   const [alice, bob, carol] = (await chatters('alice', 'bob', 'carol')) as [TestChatter, TestChatter, TestChatter];
   const group = await together('far', alice, bob, carol);

@@ -1,4 +1,12 @@
 import { expect, test } from 'vitest';
+import { uploadAnswered } from '../../src/client/engine/attachment.ts';
+import type { EngineEnv, Group } from '../../src/client/engine/types.ts';
+import { emptyGroup } from '../../src/client/engine/welcome.ts';
+import type { Write } from '../../src/client/store/client-store.ts';
+import { keys } from '../../src/client/store/keys.ts';
+import { createMemoryStore } from '../../src/client/store/memory-store.ts';
+import { decodeCbor } from '../../src/wire/cbor.ts';
+import type { ClientId } from '../../src/wire/ids.ts';
 import { openChatter } from '../support/chat-clients.ts';
 import { createFailingStore } from '../support/failing-store.ts';
 import { createFakeServer } from '../support/fake-server.ts';
@@ -25,3 +33,68 @@ test('texts that go into one transaction share its fate: when it fails, each of 
   expect(fates.map(({ status }) => status)).toEqual(texts.map(() => 'rejected'));
   await alice.stop().catch(() => {});
 });
+
+test('a text that is typed while the end of its group is being stored is refused, and does not wait for ever', async () => {
+  const server = createFakeServer();
+  const alice = await openChatter(server, 'alice');
+  let endsHere = (): void => {};
+  const ending = new Promise<void>((resolve) => {
+    endsHere = resolve;
+  });
+  let goOn = (): void => {};
+  const typed = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const bob = await openChatter(server, 'bob', {
+    store: (rows) => {
+      const store = createMemoryStore(rows);
+      return {
+        ...store,
+        commit: async (writes) => {
+          if (writes.some(endsGroup)) {
+            endsHere();
+            await typed;
+          }
+          await store.commit(writes);
+        },
+      };
+    },
+  });
+  const opened = await alice.chat.openGroup('tea');
+  if (opened.kind !== 'created') throw new Error(opened.kind);
+  const { group } = opened;
+  await alice.chat.invite(group, ['bob']);
+  await bob.chat.caughtUp(240_000);
+  const removal = alice.chat.remove(group, ['bob']);
+  await ending;
+  const fate = bob.chat.send(group, 'too late');
+  goOn();
+  await expect(fate).rejects.toMatchObject({ code: 'refused', message: 'you are no longer a member' });
+  expect((await bob.chat.status()).unsent).toBe(0);
+  expect(await removal).toEqual([{ name: 'bob', kind: 'done' }]);
+  await alice.stop();
+  await bob.stop();
+});
+
+test('a file whose upload ends after its group has is said to be not sent, and leaves nothing that waits', () => {
+  const localId = 'file' as ClientId;
+  const bytes = new Uint8Array(32);
+  const file = { name: 'tea.txt', mediaType: 'text/plain', size: 3, key: bytes, nonce: bytes, hash: bytes, expires: 0 };
+  const removed: Group = {
+    ...emptyGroup(bytes, 'tea'),
+    phase: 'removed',
+    uploads: [{ localId, time: 1, attachment: file }],
+  };
+  const env = { now: () => 1 } as unknown as EngineEnv; // all that the step uses of it
+  const { group, lines, signals } = uploadAnswered(env, removed, localId, { kind: 'stored', expires: 5 }, 1);
+  expect(group.outbox).toEqual([]);
+  expect(group.uploads).toBeUndefined();
+  expect(lines).toMatchObject([{ kind: 'warning', text: 'Not sent (you are no longer a member): tea.txt' }]);
+  expect(signals).toEqual([{ kind: 'sent', localId, refused: 'you are no longer a member' }]);
+});
+
+/** The row of a group that this device is taken out of. */
+function endsGroup({ key, value }: Write): boolean {
+  const isGroup = value !== undefined && key[0] === keys.group(new Uint8Array(0))[0];
+  return isGroup && (decodeCbor(value) as { phase: string }).phase === 'removed';
+}

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { waitUntilCaughtUp } from '../../src/client/runner/catch-up.ts';
 import { Aborted } from '../../src/client/runner/retry.ts';
-import { commitAnswerOf, lastPlaced } from '../../src/client/runner/server-answers.ts';
+import { commitAnswerOf, promisedPlace } from '../../src/client/runner/server-answers.ts';
 import { type ClientId, type Cursor, START_CURSOR } from '../../src/wire/ids.ts';
 import type { Page } from '../../src/wire/page.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
@@ -21,15 +21,17 @@ test('an epoch that the server did not give as a whole number is not waited for'
   }
 });
 
-test('the receipt of an answer is about its last position', () => {
-  expect(
-    lastPlaced([
-      { id: 'a' as ClientId, position: 5 },
-      { id: 'b' as ClientId, position: 7 },
-      { id: 'c' as ClientId, problem: 'forbidden' },
-    ]),
-  ).toEqual({ id: 'b', position: 7 });
-  expect(lastPlaced([])).toBeUndefined();
+test('the receipt of an answer is about its last position, or about the end of what is gone with it', () => {
+  const results = [
+    { id: 'a' as ClientId, position: 5 },
+    { id: 'b' as ClientId, position: 7 },
+    { id: 'c' as ClientId, problem: 'forbidden' as const },
+  ];
+  expect(promisedPlace({ results })).toEqual({ id: 'b', position: 7 });
+  expect(promisedPlace({ results, logStart: 12 })).toEqual({ position: 11 });
+  // a server that says so of what it has to show is held to what it has to show
+  expect(promisedPlace({ results, logStart: 7 })).toEqual({ id: 'b', position: 7 });
+  expect(promisedPlace({ results: [], logStart: 7 })).toBeUndefined();
 });
 
 const emptyPage = (upToDate: boolean, cursor: string): Page => ({

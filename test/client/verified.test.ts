@@ -1,60 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ChatClient } from '../../src/client/chat-client.ts';
-import { openChatClient } from '../../src/client/open-chat-client.ts';
-import { linkFolder } from '../../src/client/open-new-device.ts';
 import { type GroupId, START_CURSOR } from '../../src/wire/ids.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { useChats } from '../support/chats.ts';
 import { until } from '../support/until.ts';
 
-let server: TestServer;
-let folder: string;
-beforeAll(async () => {
-  server = await startServer();
-  folder = await mkdtemp(join(tmpdir(), 'mlschat-verified-'));
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
-const open = new Set<ChatClient>();
-afterEach(async () => {
-  await Promise.all([...open].map((chat) => chat.close()));
-  open.clear();
-});
-const start = async (userName: string): Promise<ChatClient> => {
-  const dir = join(folder, userName);
-  const chat = await openChatClient({ dir, server: server.url(), userName, inProcess: true });
-  open.add(chat);
-  return chat;
-};
-const stop = async (chat: ChatClient): Promise<void> => {
-  open.delete(chat);
-  await chat.close();
-};
-const created = async (chat: ChatClient, name: string): Promise<GroupId> => {
-  const opened = await chat.openGroup(name);
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  return opened.group;
-};
+const { start, stop, link, created } = useChats();
 const warnings = async (chat: ChatClient, group: GroupId): Promise<string[]> =>
   (await chat.history(START_CURSOR, { group, limit: 1000 })).flatMap((line) =>
     line.kind === 'warning' ? [line.text] : [],
   );
-/** Makes an empty folder a further device of this account. */
-const link = async (chat: ChatClient, dir: string): Promise<void> => {
-  const { account } = (await chat.status()).me;
-  let offered: (code: string) => void = () => {};
-  const offer = new Promise<string>((resolve) => {
-    offered = resolve;
-  });
-  const signal = AbortSignal.timeout(240_000);
-  const linked = linkFolder({ dir: join(folder, dir), server: server.url(), account, signal, onOffer: offered });
-  expect(await chat.link(await offer)).toEqual({ kind: 'done' });
-  await linked;
-};
 
 test('S6: both sides see one number; a new key is shouted in every group and ends the mark, also across a restart', async () => {
   const [ann, ben] = [await start('ann'), await start('ben')];

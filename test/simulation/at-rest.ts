@@ -1,13 +1,14 @@
 import type { MessageEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { GroupTruth } from './group-truth.ts';
-import { followsGap, isToldOfEnd, untold } from './missed.ts';
+import { followsGap, isToldOfEnd, overtold, untold } from './missed.ts';
 import type { Scene } from './scene.ts';
 import type { Deed, SimulatedClient } from './simulated-client.ts';
 import type { Violation } from './violation.ts';
 
 /** What still moves, or has not come to where it must; empty when a history is at its end. */
-export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
+export function unrest(scene: Scene): Violation[] {
+  const { clients, nodes, log, ledger } = scene;
   const found: Violation[] = [];
   const say = (rule: Violation['rule'], text: string): void => void found.push({ rule, text });
   for (const node of nodes) {
@@ -32,7 +33,9 @@ export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
         const kinds = intentions.map(({ kind }) => kind).join(', ');
         say('intentions are answered', `${name} still wants ${kinds} in ${id}`);
       }
-      if (leaving !== undefined && phase === 'member') say('intentions are answered', `${name} still leaves ${id}`);
+      if (leaving !== undefined && phase === 'member' && !isLeftWithRevoked(scene, client, id)) {
+        say('intentions are answered', `${name} still leaves ${id}`);
+      }
     }
     for (const [id, truth] of ledger.groups) {
       if (truth.entries.length === 0) continue;
@@ -56,7 +59,8 @@ export function unrest({ clients, nodes, log, ledger }: Scene): Violation[] {
 export function finalViolations(scene: Scene): Violation[] {
   const { clients, nodes, ledger } = scene;
   return [
-    ...clients.flatMap((client) => [...undelivered(scene, client), ...texts(scene, client)]),
+    ...clients.flatMap((client) => [...undelivered(scene, client), ...texts(scene, client), ...wrong(scene, client)]),
+    ...ledger.miscounted(),
     ...nodes.flatMap((node) => ledger.accounts.differences(node)),
     ...differentTables(scene),
     ...[...ledger.groups].flatMap(([id, { members }]) => stillThere(scene, id, [...members])),
@@ -69,10 +73,29 @@ function differentTables({ nodes }: Scene): Violation[] {
   return dumps.size === 1 ? [] : [{ rule: 'tables are equal', text: 'the nodes have different tables' }];
 }
 
-/** A revoked device is in no group that has anybody else who could take it out. */
-function stillThere({ ledger: { accounts } }: Scene, id: GroupId, members: readonly DeviceId[]): Violation[] {
-  const revoked = members.filter((device) => accounts.isRevoked(device));
-  if (revoked.length === 0 || revoked.length === members.length) return [];
+/** Everybody else in the group was revoked: nobody is there who could commit a leave, which was told to be done once it was asked. */
+function isLeftWithRevoked({ ledger }: Scene, { persona: { device } }: SimulatedClient, id: GroupId): boolean {
+  const others = [...(ledger.group(id)?.members ?? [])].filter((member) => member !== device);
+  return others.length > 0 && others.every((other) => ledger.accounts.isRevoked(other));
+}
+
+/** What is said to be missed is, and no more than that. */
+function wrong({ ledger }: Scene, { persona, view }: SimulatedClient): Violation[] {
+  return [...ledger.groups.values()].flatMap((truth) =>
+    overtold(view.lines, truth, ledger.firstKept(truth.id)).map(
+      (text): Violation => ({ rule: 'no unexplained warning', text: `${persona.name} in ${truth.id}: ${text}` }),
+    ),
+  );
+}
+
+/** A revoked device is in no group that has anybody else who could take it out, and does not leave it. */
+function stillThere({ clients, ledger }: Scene, id: GroupId, members: readonly DeviceId[]): Violation[] {
+  const revoked = members.filter((device) => ledger.accounts.isRevoked(device));
+  const leaving = new Set(
+    clients.filter(({ view }) => view.groups.get(id)?.leaving !== undefined).map(({ persona }) => persona.device),
+  );
+  const able = members.filter((device) => !revoked.includes(device) && !leaving.has(device));
+  if (revoked.length === 0 || able.length === 0) return [];
   return [{ rule: 'revoked devices are taken out', text: `${revoked.join()} in ${id}` }];
 }
 

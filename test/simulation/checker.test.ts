@@ -11,6 +11,7 @@ import type { Mutations } from './world.ts';
 const SEEDS_MAX = 60;
 const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
 const COMPACTION: Theme = { ...PLAIN, compaction: true };
+const OPAQUE: Theme = { ...PLAIN, opaque: true };
 
 let image: BaseImage;
 beforeAll(async () => {
@@ -120,10 +121,32 @@ describe('the checks see it when', () => {
       theme: COMPACTION,
     },
     {
+      what: 'a client says that it missed more than is gone',
+      rule: 'no unexplained warning',
+      mutations: () => ({ gapsOvertold: true }),
+      theme: COMPACTION,
+    },
+    {
       what: 'a log that was written anew lost a message that is kept',
       rule: 'heads are equal',
       mutations: () => ({ rewritesTooMuch: true }),
       theme: COMPACTION,
+    },
+    {
+      what: 'D11: a server keeps from a member that it was taken out',
+      rule: 'all comes to rest',
+      mutations: () => ({ removalsHidden: true }),
+    },
+    {
+      what: 'D4: one node does not keep all that it folds',
+      rule: 'tables are equal',
+      mutations: () => ({ nodeForgets: true }),
+    },
+    {
+      what: 'a committer of an opaque group does not declare whom it takes out',
+      rule: 'rosters are equal',
+      mutations: () => ({ declaresLess: true }),
+      theme: OPAQUE,
     },
   ])('$what', async ({ rule, mutations, theme = PLAIN }) => {
     expect([...(await broken(rule, mutations(), theme))]).toContain(rule);

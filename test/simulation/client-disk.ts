@@ -1,7 +1,7 @@
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { ClientStore, Write } from '../../src/client/store/client-store.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
-import { fromUtf8, toHex } from '../../src/wire/bytes.ts';
+import { fromUtf8, toHex, toUtf8 } from '../../src/wire/bytes.ts';
 import { tellsGap } from './missed.ts';
 import type { World } from './world.ts';
 
@@ -13,6 +13,15 @@ const LINE_TABLE = 'l'.charCodeAt(0);
 function lineIn({ key, value }: Write): HistoryLine | undefined {
   if (key[0] !== LINE_TABLE || value === undefined) return undefined;
   return JSON.parse(fromUtf8(value) ?? '') as HistoryLine;
+}
+
+function withMoreMissed(write: Write): Write {
+  const line = lineIn(write);
+  if (line?.kind !== 'warning' || !tellsGap(line)) return write;
+  return {
+    ...write,
+    value: toUtf8(JSON.stringify({ ...line, text: line.text.replace(/: [\d,]+ entr/, ': 999 entr') })),
+  };
 }
 
 /** What a process that dies at a write hears of it. */
@@ -84,6 +93,7 @@ export function createClientDisk(
           .filter(({ key }) => world.mutations.ratchetsNotStored !== true || key[0] !== RATCHET_TABLE)
           .filter((one) => world.mutations.accountsNotShown !== true || lineIn(one)?.kind !== 'account')
           .filter((one) => world.mutations.gapsNotTold !== true || !tellsGap(lineIn(one)))
+          .map((one) => (world.mutations.gapsOvertold === true ? withMoreMissed(one) : one))
           .map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
         apply(rows, kept);
         unflushed.push(kept);

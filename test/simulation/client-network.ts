@@ -70,7 +70,7 @@ export function createCaller(
     accept,
     ...(params === undefined ? {} : { params }),
     ...(query === undefined ? {} : { query }),
-    ...(body === undefined ? {} : { body }),
+    ...(body === undefined ? {} : { body: lies.ofRequest(operation, body) }),
     ...(key === undefined ? {} : { key }),
   });
 
@@ -218,7 +218,8 @@ function openLine(world: World, network: ClientNetwork): Line {
       later(() => {
         // silence from here on, however the line is later: only the watchdog will tell
         isSilent ||= network.isCutOff;
-        if (isSilent) return;
+        // behind a cut nothing arrives, also before the sender has heard of it
+        if (isSilent || ended !== undefined) return;
         if (isCut) {
           world.fault('stream cut');
           close(unreachable('the connection was cut'));

@@ -1,7 +1,10 @@
 import { decodeGroupContext } from 'ts-mls/groupContext.js';
 import { decodeKeySchedule } from 'ts-mls/keySchedule.js';
+import { decodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { Write } from '../../src/client/store/client-store.ts';
+import { parseIdentity } from '../../src/mls/identity.ts';
+import { membersIn } from '../../src/mls/session/state.ts';
 import type { SignedStatement } from '../../src/wire/account-chain.ts';
 import { equalBytes, fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
@@ -91,10 +94,13 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
 
   const takeEpoch = (key: Uint8Array, value: Uint8Array): void => {
     const id = toBase64Url(key.subarray(2)) as GroupId;
-    const record = decodeCbor(value) as { context: Uint8Array; keys: Uint8Array };
+    const record = decodeCbor(value) as { context: Uint8Array; keys: Uint8Array; tree: Uint8Array };
     const context = decodeGroupContext(record.context, 0)![0];
     const { epochAuthenticator } = decodeKeySchedule(record.keys, 0)![0];
     ledger.authenticated(id, Number(context.epoch), toHex(epochAuthenticator), name);
+    const members = membersIn(decodeRatchetTree(record.tree, 0)![0]);
+    const devices = members.flatMap(({ identity }) => parseIdentity(identity)?.device ?? []);
+    ledger.composed(id, Number(context.epoch), devices, name);
   };
 
   const takeLine = (line: HistoryLine): void => {

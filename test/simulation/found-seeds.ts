@@ -71,4 +71,48 @@ export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Them
     theme: COMPACTION,
     fault: 'a group’s log was made to begin between a proposal and its commit, which a member could not process then',
   },
+  {
+    seed: 647,
+    theme: { ...COMPACTION, accounts: true },
+    fault: 'an own commit was compacted before it came back, and an only member cannot join its group again',
+  },
+  {
+    seed: 1618,
+    theme: { ...COMPACTION, opaque: true },
+    fault:
+      'an own commit was compacted before it was answered; what had ended the epoch was said to be somebody else’s',
+  },
+  {
+    seed: 1068,
+    theme: ACCOUNTS,
+    fault:
+      'a text was said to be not sent as its device was taken out; it was late, placed when the device was back, not shown',
+  },
+  {
+    seed: 50346,
+    theme: ACCOUNTS,
+    fault: 'a text that was typed in the moment its group ended for the device stayed in the outbox for ever',
+  },
+  {
+    seed: 1837,
+    theme: COMPACTION,
+    fault:
+      'a member that was taken out behind what was compacted tried again and again to join, and was never told why',
+  },
+  {
+    seed: 2728,
+    theme: ACCOUNTS,
+    fault:
+      'an invitation was read while an own join from outside was on its way: that join was taken for a removal then',
+  },
+  {
+    seed: 2780,
+    theme: { ...PLAIN, accounts: true, opaque: true },
+    fault: 'an account record that one node had not yet, and another had, was called a lie of the server',
+  },
+  {
+    seed: 167,
+    theme: COMPACTION,
+    fault: 'a text was sent again after it was compacted; the answer had no receipt, which was held against the server',
+  },
 ];

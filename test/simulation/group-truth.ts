@@ -45,6 +45,8 @@ export interface GroupTruth {
   readonly epoch: number;
   readonly memberships: ReadonlyMap<DeviceId, readonly Membership[]>;
   readonly members: ReadonlySet<DeviceId>;
+  /** Of each epoch so far. */
+  readonly rosters: readonly ReadonlySet<DeviceId>[];
   /** Takes what somebody sees at a position. */
   see(position: number, bytes: Uint8Array, head: Uint8Array, who: string): Violation | undefined;
   /** Of an entry that is compacted: on the way there a new fold has it without its ciphertext. */
@@ -66,6 +68,7 @@ export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster |
   let pending: KnownProposal[] = [];
   let epoch = 0;
   let members: ReadonlySet<DeviceId> = isOpaque ? new Set([creator]) : devicesOf(roster);
+  const rosters = [members];
 
   const place = (entry: GroupEntry): string | undefined => {
     switch (entry.kind) {
@@ -97,6 +100,7 @@ export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster |
     epoch += 1;
     const before = members;
     members = change.members;
+    rosters.push(members);
     const { position } = entry;
     for (const device of before) {
       const open = memberships.get(device)?.at(-1);
@@ -140,6 +144,7 @@ export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster |
     get members() {
       return members;
     },
+    rosters,
     see(position, bytes, head, who) {
       const known = entries[position - 1];
       if (known !== undefined) {

@@ -1,6 +1,9 @@
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { LogEvent } from '../../src/log/events.ts';
+import { summarizeCommit } from '../../src/mls/handshake.ts';
+import { parseIdentity } from '../../src/mls/identity.ts';
 import { rosterOfGroupInfo } from '../../src/mls/roster.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import type { GroupHead } from '../../src/projections/fold/rows.ts';
 import { equalBytes, fromBase64Url, toBase64Url } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
@@ -9,10 +12,11 @@ import { decodeEntry, isGroupEntry } from '../../src/wire/entry.ts';
 import type { Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { Page } from '../../src/wire/page.ts';
 import type { ProblemError } from '../../src/wire/problems.ts';
+import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
 import type { Exchange } from './client-network.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
-import { followsGap, isLostOwn, lacksReceiptOfGone, tellsGap } from './missed.ts';
+import { followsGap, isLostOwn, tellsGap } from './missed.ts';
 import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
 import type { Violation } from './violation.ts';
 
@@ -36,16 +40,23 @@ export interface Ledger {
   refused(device: DeviceId, problem: ProblemError): void;
   served(device: DeviceId, asked: Cursor, page: Page): void;
   authenticated(group: GroupId, epoch: number, authenticator: string, who: string): void;
+  /** Somebody stored an epoch with these members. */
+  composed(group: GroupId, epoch: number, devices: readonly DeviceId[], who: string): void;
+  /** Commits in the log that should count and do not, or the other way round. */
+  miscounted(): Violation[];
   shown(who: string, device: DeviceId, line: HistoryLine): void;
   /** The text at a position, as everybody who could read it agrees. */
   textAt(group: GroupId, position: number): string | undefined;
   positionOf(text: string): { readonly group: GroupId; readonly position: number } | undefined;
 }
 
+type CommitEvent = LogEvent & { readonly type: 'commit-accepted' | 'opaque-commit-accepted' };
+
 export function createLedger(violate: (violation: Violation) => void): Ledger {
   const accounts = createAccountLedger(violate);
   const groups = new Map<GroupId, GroupTruth>();
   const commits = new Map<string, number>();
+  const taken: { readonly event: CommitEvent; readonly sequence: number; readonly isVoid: boolean }[] = [];
   const firstKept = new Map<GroupId, number>();
   const checked = new Map<string, number>();
   const authenticators = new Map<string, { readonly value: string; readonly who: string }>();
@@ -89,9 +100,11 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         const id = toBase64Url(event.group) as GroupId;
         if (!groups.has(id)) groups.set(id, createGroupTruth(id, event.device, 'declared'));
       }
-      // of a device that was revoked before it is nothing but an event: the fold leaves it out
       if (event.type !== 'commit-accepted' && event.type !== 'opaque-commit-accepted') return;
-      if (accounts.isRevoked(event.device)) return;
+      // of or with a device that was revoked before it is nothing but an event: the fold leaves it out, and the epoch goes on
+      const isVoid = broughtBy(event).some(accounts.isRevoked);
+      taken.push({ event, sequence, isVoid });
+      if (isVoid) return;
       const key = `${toBase64Url(event.group)}/${event.epoch}`;
       const other = commits.get(key);
       if (other !== undefined) {
@@ -128,8 +141,11 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       const { operation, key, params, body } = exchange;
       const group = params?.['group'] as GroupId | undefined;
       if (operation === 'postMessages') {
-        const { results } = decodeCbor(answer) as { results: { id: string; position?: number }[] };
+        const { results, logStart } = decodeCbor(answer) as MessagesResponse;
         for (const { id, position } of results) if (position !== undefined) promised(device, group!, position, id);
+        if (logStart !== undefined && logStart > (firstKept.get(group!) ?? 1)) {
+          violate({ rule: 'a gap is what was compacted', text: `${group} was said to begin at ${logStart} only` });
+        }
       } else if (operation === 'postCommit' || operation === 'postProposal') {
         const { position, head } = decodeCbor(answer) as { position: number; head: Uint8Array };
         promised(device, group!, position, key!, head);
@@ -185,6 +201,23 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         violate({ rule: 'epoch authenticators are equal', text });
       }
     },
+    composed(group, epoch, devices, who) {
+      const truth = groups.get(group)?.rosters[epoch];
+      if (truth === undefined || (truth.size === devices.length && devices.every((device) => truth.has(device))))
+        return;
+      const text = `${who} has ${devices.length} members in epoch ${epoch} of ${group}, of ${truth.size} in the log`;
+      violate({ rule: 'rosters are equal', text });
+    },
+    miscounted: () =>
+      taken.flatMap(({ event, sequence, isVoid }): Violation[] => {
+        const id = toBase64Url(event.group);
+        const isPlaced = groups
+          .get(id as GroupId)
+          ?.entries.some(({ entry }) => entry.kind === 'commit' && entry.id === event.requestId);
+        if (isPlaced !== isVoid) return [];
+        const text = `the commit at ${sequence} for ${id}/${event.epoch} is ${isVoid ? 'void, and counted' : 'not counted'}`;
+        return [{ rule: 'one commit an epoch', text }];
+      }),
     shown(who, device, line) {
       const position = line.position ?? 0;
       const truth = groups.get(line.group)?.entries[position - 1]?.entry;
@@ -196,7 +229,6 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
           ?.some(({ to }) => to !== undefined);
         if (line.text.startsWith('Not sent (') && (wasTakenOut === true || accounts.isRevoked(device))) return;
         if (firstKept.has(line.group) && (tellsGap(line) || followsGap(line))) return;
-        if (lacksReceiptOfGone(line, firstKept.get(line.group) ?? 1)) return;
         const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
         if (isOfBefore && line.text.startsWith('A message could not be read')) return;
         violate({ rule: 'no unexplained warning', text: `${who} at ${position} of ${line.group}: ${line.text}` });
@@ -225,4 +257,12 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
     textAt: (group, position) => texts.get(`${group}/${position}`),
     positionOf: (text) => places.get(text),
   };
+}
+
+/** Who commits, and whom the commit lets in. */
+function broughtBy(event: CommitEvent): DeviceId[] {
+  if (event.type === 'opaque-commit-accepted') return [event.device, ...event.added.map(({ device }) => device)];
+  const commit = summarizeCommit(event.commit, [], nodeSha256);
+  const adds = commit.kind === 'commit' ? commit.adds : [];
+  return [event.device, ...adds.flatMap(({ identity }) => parseIdentity(identity)?.device ?? [])];
 }

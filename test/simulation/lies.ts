@@ -3,15 +3,18 @@ import { CURSOR_BLOCK_BYTES } from '../../src/wire/cursor.ts';
 import type { Position } from '../../src/wire/ids.ts';
 import type { Page, StreamItem } from '../../src/wire/page.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
+import type { CommitRequest } from '../../src/wire/schemas/groups.ts';
 import type { Exchange } from './client-network.ts';
 import { CURSOR_SEAL, INCARNATION } from './server-node.ts';
 import type { World } from './world.ts';
 
 const FIRST_CURSOR = CURSOR_SEAL.seal(INCARNATION, { sequence: 1, index: 0 });
 
-/** What a server that lies, in the ways of a history's mutations, makes of what it should say. */
+/** What a server or a client that lies, in the ways of a history's mutations, makes of what it should say. */
 export interface Lies {
   ofItem(item: StreamItem): StreamItem;
+  /** What a client says. */
+  ofRequest(operation: string, body: Uint8Array): Uint8Array;
   ofAnswer(asked: Exchange, body: Uint8Array): Uint8Array;
   /** An answer instead of a refusal. */
   ofRefusal(asked: Exchange, problem: unknown): Uint8Array | undefined;
@@ -40,6 +43,11 @@ export function liesOf(world: World): Lies {
       const { entries, cursors } = item;
       if (mutations.skipsEntries !== true || entries.length < 2) return item;
       return { ...item, entries: entries.slice(1), cursors: cursors.subarray(CURSOR_BLOCK_BYTES) };
+    },
+    ofRequest(operation, body) {
+      if (mutations.declaresLess !== true || operation !== 'postCommit') return body;
+      const { roster, ...rest } = decodeCbor(body) as CommitRequest;
+      return roster === undefined ? body : encodeCbor({ ...rest, roster: { ...roster, removed: [] } });
     },
     ofAnswer(asked, body) {
       if (mutations.claimsAgain !== true || asked.operation !== 'claimKeyPackages') return body;

@@ -29,8 +29,13 @@ const CHECKPOINT_KEY = Uint8Array.of(TABLE.meta, 1);
 /**
  * The part of LMDB that the tables use, in memory: batches are atomic, and readers see the state at which they were pinned.
  * @param commit decides when, and whether, a batch gets to the disk
+ * @param isKept what of a batch gets there
  */
-export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environment {
+export function openMemoryTables(
+  disk: TablesDisk,
+  commit: CommitFate,
+  isKept: (key: Uint8Array) => boolean = () => true,
+): Environment {
   /** Values as the pinned readers see them, of keys that were written since. */
   const pinned = new Map<string, Buffer | undefined>();
   /** Keys that are gone since, and that the pinned readers still see. */
@@ -63,7 +68,7 @@ export function openMemoryTables(disk: TablesDisk, commit: CommitFate): Environm
     }
   };
   const collect = (key: Uint8Array, value: Uint8Array | undefined): Promise<void> => {
-    collecting!.push([textOf(key), value === undefined ? undefined : Buffer.from(value)]);
+    if (isKept(key)) collecting!.push([textOf(key), value === undefined ? undefined : Buffer.from(value)]);
     return Promise.resolve();
   };
   function* range({ start, end, reverse = false, limit }: RangeOf) {

@@ -4,6 +4,8 @@ import type { GroupTruth } from './group-truth.ts';
 
 const GONE = /: ([\d,]+) entr(?:y|ies)\b.* no longer on the server/;
 const UNREADABLE = /\(([\d,]+) before that cannot be read\)/;
+const NEVER_CAME = /^([\d,]+) message\(s\) of .* before this one never came\.$/;
+const CHANGED = /^Meanwhile, unseen here, members were changed: (?:added ([^;]+?))?(?:; )?(?:removed ([^;]+))?\.$/;
 const TAKEN_OUT = 'was taken out of the group in the meantime';
 
 /** Whether the line says that entries were no longer there when this device came for them. */
@@ -13,16 +15,7 @@ export function tellsGap(line: HistoryLine | undefined): boolean {
 
 /** What a device finds behind a gap, and can only count: texts that did not come, and members who changed meanwhile. */
 export function followsGap(line: HistoryLine & { readonly kind: 'warning' }): boolean {
-  return line.text.startsWith('Meanwhile, unseen here,') || line.text.endsWith('before this one never came.');
-}
-
-/**
- * A message that is gone gets its position without a receipt when it is sent again (ADR 19). A client that has not come to the
- * gap by then holds that against the server.
- */
-export function lacksReceiptOfGone(line: HistoryLine & { readonly kind: 'warning' }, firstKept: number): boolean {
-  const position = /receipt for entry (\d+) is worth nothing: there is none$/.exec(line.text)?.[1];
-  return position !== undefined && Number(position) < firstKept;
+  return CHANGED.test(line.text) || NEVER_CAME.test(line.text);
 }
 
 /** Whether somebody was told of this group that the own device was taken out of it in what is no longer there. */
@@ -73,6 +66,73 @@ export function isLostOwn(
 ): boolean {
   const position = truth?.positionOf(device, line.id);
   return line.own && position !== undefined && position < firstKept;
+}
+
+/**
+ * Warnings that say more than is so: of more entries than can be gone there, of messages that came, of changes that were not, or of
+ * those where nothing is gone before them.
+ *
+ * @param firstKept from here on nothing was compacted
+ */
+export function overtold(lines: readonly HistoryLine[], truth: GroupTruth, firstKept: number): readonly string[] {
+  const told = lines.filter((line) => line.group === truth.id && !(line.kind === 'message' && line.own));
+  const found: string[] = [];
+  for (const [at, line] of told.entries()) {
+    if (line.kind !== 'warning') continue;
+    const before = Math.max(0, ...told.slice(0, at).map(({ position = 0 }) => position));
+    const { position = Number.POSITIVE_INFINITY } = line;
+    const missed = countIn(line.text, GONE);
+    const unread = countIn(line.text, UNREADABLE);
+    const isWrong =
+      (tellsGap(line) && (missed >= firstKept - before || missed + unread >= position - before)) ||
+      (NEVER_CAME.test(line.text) && !isMissed(line, told, truth, firstKept)) ||
+      (CHANGED.test(line.text) && !isChanged(line, told[at - 1], truth, told.slice(0, at - 1)));
+    if (isWrong) found.push(line.text);
+  }
+  return found;
+}
+
+type Warning = HistoryLine & { readonly kind: 'warning' };
+
+/** Whether as many messages of the sender never came as the line before one of it says, each of them gone. */
+function isMissed(
+  { text, position = 0 }: Warning,
+  told: readonly HistoryLine[],
+  { entries }: GroupTruth,
+  firstKept: number,
+): boolean {
+  const heard = entries[position - 1]?.entry;
+  if (heard?.kind !== 'message') return false;
+  const others = entries.slice(0, position - 1).flatMap(({ entry }) => {
+    const isOfOne = entry.kind === 'message' && entry.sender === heard.sender && entry.epoch === heard.epoch;
+    return isOfOne ? [entry.position] : [];
+  });
+  const last = others.findLastIndex((other) => told.some((line) => line.kind === 'message' && line.position === other));
+  const never = others.slice(last + 1);
+  return never.length === countIn(text, NEVER_CAME) && never.every((other) => other < firstKept);
+}
+
+/** Whether members changed as the line says between what was seen before a gap and the place where the group was joined again. */
+function isChanged(
+  { text, position = 0 }: Warning,
+  gap: HistoryLine | undefined,
+  { rosters, entries }: GroupTruth,
+  earlier: readonly HistoryLine[],
+): boolean {
+  if (!tellsGap(gap) || gap?.position !== position) return false;
+  const before = Math.max(0, ...earlier.map((line) => line.position ?? 0));
+  const rosterAt = (place: number): ReadonlySet<string> =>
+    rosters[entries.slice(0, place).filter(({ entry }) => entry.kind === 'commit').length] ?? new Set();
+  const [had, has] = [rosterAt(before), rosterAt(position)];
+  const [, added = '', removed = ''] = CHANGED.exec(text) ?? [];
+  const differences: [names: string, devices: string[]][] = [
+    [added, [...has].filter((device) => !had.has(device))],
+    [removed, [...had].filter((device) => !has.has(device))],
+  ];
+  // one person may have come with several devices
+  return differences.every(([names, devices]) =>
+    names === '' ? devices.length === 0 : names.split(', ').length <= devices.length,
+  );
 }
 
 function countIn(text: string, form: RegExp): number {

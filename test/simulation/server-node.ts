@@ -8,6 +8,7 @@ import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { createCursorSeal } from '../../src/projections/cursor-seal.ts';
 import { ProjectionError } from '../../src/projections/errors.ts';
 import { createMlsHandshakes } from '../../src/projections/fold/handshakes.ts';
+import { TABLE } from '../../src/projections/fold/keys.ts';
 import type { GroupHead } from '../../src/projections/fold/rows.ts';
 import { runProjector } from '../../src/projections/projector.ts';
 import type { ReadModel } from '../../src/projections/read-model.ts';
@@ -18,9 +19,9 @@ import { Tables } from '../../src/projections/store/tables.ts';
 import { createWatchers } from '../../src/projections/watchers.ts';
 import { toUtf8 } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
-import type { DeviceId } from '../../src/wire/ids.ts';
 import { asStreamItem } from '../../src/wire/page.ts';
 import { createLogLink, type createLogModel, type LogLink } from './log-model.ts';
+import { asLiarsHaveIt } from './lying-read-model.ts';
 import { openMemoryTables, type TablesDisk } from './memory-tables.ts';
 import { createNodeApi } from './node-api.ts';
 import { answerRequest, type NodeRequest, type StreamSocket } from './node-request.ts';
@@ -116,13 +117,19 @@ export function createServerNode(
     if (process !== undefined) return;
     const own: { isAlive: boolean } = { isAlive: true };
     const isAlive = (): boolean => own.isAlive;
-    const environment = openMemoryTables(disk, (write) => {
-      return new Promise((resolve) => {
-        time.after(chance.between(0, 3), () => {
-          if (isAlive() && atBoundary('write', write)) resolve();
+    const isForgetful = world.mutations.nodeForgets === true && name === 'south';
+    const isKept = (key: Uint8Array): boolean => !isForgetful || key[0] !== TABLE.groupInfo;
+    const environment = openMemoryTables(
+      disk,
+      (write) => {
+        return new Promise((resolve) => {
+          time.after(chance.between(0, 3), () => {
+            if (isAlive() && atBoundary('write', write)) resolve();
+          });
         });
-      });
-    });
+      },
+      isKept,
+    );
     const tables = new Tables(environment, TABLES_CONTRACT);
     const link = createLogLink(world, stream, {
       isAlive,
@@ -145,7 +152,7 @@ export function createServerNode(
     });
     const { deps, shared } = createNodeApi({
       link,
-      readModel: world.mutations.servesRevoked === true ? withRevoked(readModel) : readModel,
+      readModel: asLiarsHaveIt(readModel, world.mutations),
       suite,
       signer,
       now: node.clock.now,
@@ -295,18 +302,4 @@ export function createServerNode(
     },
   };
   return node;
-}
-
-/** For a server that forgets to look whether a device was revoked. */
-function withRevoked(readModel: ReadModel): ReadModel {
-  const before = new Map<DeviceId, ReturnType<ReadModel['device']>>();
-  return {
-    ...readModel,
-    isRevoked: () => false,
-    device: (id) => {
-      const known = readModel.device(id);
-      if (known !== undefined) before.set(id, known);
-      return known ?? before.get(id);
-    },
-  };
 }

@@ -37,7 +37,10 @@ export function createSimulatedApi(caller: Caller): ServerApi {
     revokeDevice: (key, id, body) => ask({ operation: 'revokeDevice', key, params: { id }, body: encodeCbor(body) }),
     accountGroups: () => ask({ operation: 'listGroups', query: { of: 'account' } }),
     accountByName: (name) => find({ operation: 'lookUpAccount', query: { name } }),
-    account: (id) => find({ operation: 'getAccount', params: { id } }),
+    account: (id, newest) => {
+      const query = newest === undefined ? {} : { query: { newest: 'true' } };
+      return find({ operation: 'getAccount', params: { id }, ...query });
+    },
     stock: () => ask({ operation: 'getKeyPackages' }),
     publishKeyPackages: (key, keyPackages) => post('publishKeyPackages', key, { keyPackages }),
     claimKeyPackages: (key, group, accounts) => post('claimKeyPackages', key, { group, accounts }),

@@ -6,6 +6,7 @@ export type Rule =
   | 'acknowledged is kept'
   | 'delivered exactly once'
   | 'epoch authenticators are equal'
+  | 'rosters are equal'
   | 'no generation twice'
   | 'cursors only grow'
   | 'nothing outside the window'

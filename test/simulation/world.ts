@@ -34,8 +34,16 @@ export interface Mutations {
   readonly gapsHidden?: boolean;
   /** A client does not say what it missed. */
   readonly gapsNotTold?: boolean;
+  /** A client says that it missed more than is gone. */
+  readonly gapsOvertold?: boolean;
   /** Writing the log anew loses a message of those that are kept. */
   readonly rewritesTooMuch?: boolean;
+  /** A server keeps from whoever is taken out of a group that it was. */
+  readonly removalsHidden?: boolean;
+  /** A committer of an opaque group does not declare whom it takes out. */
+  readonly declaresLess?: boolean;
+  /** One node does not keep all that it folds. */
+  readonly nodeForgets?: boolean;
 }
 
 /** What all parts of one history share. */

@@ -17,6 +17,7 @@ import { notReady } from '../http/problem.ts';
 import { answer, type Call, defineRoute, type Registrant } from '../route.ts';
 import { sha256 } from '../sha256.ts';
 import { appendRequest } from '../writes/append-request.ts';
+import { foldNewest } from '../writes/judged-on-newest.ts';
 import { publishResult, sortPackages } from '../writes/publish.ts';
 import { accountParams } from './params.ts';
 
@@ -52,10 +53,17 @@ const getAccount = defineRoute({
   summary: 'An account by its id: for anybody who knows the id, because a device that is to join it has no other way.',
   auth: 'public',
   params: accountParams,
+  query: z.strictObject({
+    newest: z
+      .literal('true')
+      .optional()
+      .meta({ description: 'For who has seen more of it elsewhere: this node folds first what the log holds.' }),
+  }),
   answers: { 200: { about: 'The account.', schema: accountSchema } },
   problems: ['not-found', 'not-ready'],
-  handle: ({ deps, params }) => {
+  handle: async ({ deps, params, query }) => {
     if (!deps.readModel.readiness().ready) throw notReady('the server is not ready; /readyz says why');
+    if (query.newest !== undefined) await foldNewest(deps);
     return answer(200, toAccount(found(deps.readModel.account(params.id))));
   },
 });

@@ -91,7 +91,7 @@ function epochOf({ id, message }: Sent, group: GroupView): number {
 
 /** From where the fold has placed each message, or why it did not. */
 async function respond(call: SendCall, epochs: readonly number[]) {
-  const { params, body, caller, now } = call;
+  const { params, body, caller } = call;
   const { readModel } = call.deps;
   const group = groupOf(readModel, params.group);
   const isMember = group.roster.some((member) => member?.device === caller.id);
@@ -104,12 +104,14 @@ async function respond(call: SendCall, epochs: readonly number[]) {
   });
   const last = Math.max(...results.map(({ position }) => position ?? 0));
   if (last === 0) throw onlyProblem(readModel, group, caller, results, Math.min(...epochs));
-  const head = readModel.entryAt(group.id, last as Position)?.head;
-  if (head === undefined) {
-    if (last >= group.logStart) throw new Error('a placed message has no head');
-    // too late for a receipt: the head there is not kept any more
-    return answer(201, { results, epoch: group.epoch, time: now } satisfies MessagesResponse);
+  const { logStart, headBeforeStart } = group;
+  if (last < logStart && headBeforeStart !== undefined) {
+    // the head after the message is not kept any more: what is promised is the end of all that is gone, the message among it
+    const end = { position: (logStart - 1) as Position, head: headBeforeStart };
+    return answerWith(call, results, group.epoch, end, { logStart });
   }
+  const head = readModel.entryAt(group.id, last as Position)?.head;
+  if (head === undefined) throw new Error('a placed message has no head');
   return answerWith(call, results, group.epoch, { position: last as Position, head });
 }
 
@@ -117,10 +119,11 @@ async function answerWith(
   { deps, params, now }: SendCall,
   results: Result[],
   epoch: number,
-  last: { readonly position: Position; readonly head: Uint8Array },
+  promised: { readonly position: Position; readonly head: Uint8Array },
+  gone: { readonly logStart?: Position } = {},
 ) {
-  const receipt = await receiptFor(deps, { group: params.group, ...last, time: now });
-  return answer(201, { results, epoch, time: now, receipt } satisfies MessagesResponse);
+  const receipt = await receiptFor(deps, { group: params.group, ...promised, time: now });
+  return answer(201, { results, epoch, time: now, receipt, ...gone } satisfies MessagesResponse);
 }
 
 function groupOf(readModel: ReadModel, id: GroupId): GroupView {

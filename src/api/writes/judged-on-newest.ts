@@ -33,6 +33,15 @@ export async function judgedOnNewest<Result>(
   }
 }
 
+/**
+ * Resolves when this node's tables hold what the log holds by now.
+ *
+ * @throws LogError when the log does not answer; ProblemError `not-ready` when this node does not come as far in time
+ */
+export async function foldNewest({ log, readModel }: Pick<ApiDeps, 'log' | 'readModel'>): Promise<void> {
+  await reach(readModel, (await log.describe()).lastSequence);
+}
+
 function mayBeTooEarly(error: unknown): boolean {
   if (!(error instanceof ProblemError)) return false;
   const { code, members } = error;

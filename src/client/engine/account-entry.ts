@@ -119,7 +119,9 @@ async function judge(env: EngineEnv, change: AccountChange): Promise<Judged> {
     }
   }
   // what lies between is not known here: the server has it, or it does not exist
-  if (directory.doubt(change.account, `statement ${toBase64Url(sha256(change.statement))}`)) {
+  const isKnown = (): boolean =>
+    directory.get(change.account)?.statements.some((signed) => equalBytes(signed.statement, change.statement)) === true;
+  if (directory.doubt(change.account, `statement ${toBase64Url(sha256(change.statement))}`, isKnown)) {
     return { kind: 'needs-accounts', accounts: directory.takeMissing() };
   }
   return { kind: 'invalid', name, reason: 'a change was announced that its history does not have' };

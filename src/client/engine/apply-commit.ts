@@ -15,7 +15,7 @@ import type { Person } from '../chat-client.ts';
 import { bringsRevoked } from './account-entry.ts';
 import { lostOwnLine, missedLine } from './gap.ts';
 import { closeIntention, failEverything } from './intentions.ts';
-import { changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
+import { askedToGo, changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
 import { declarationBreach, handshakesOf, overreachText } from './opaque.ts';
 import { keepTexts } from './outbox.ts';
 import { keepRecentGenerations, park, receiveIn } from './placing.ts';
@@ -53,7 +53,7 @@ export async function applyCommit(
     return parkForRecovery(env, before, entry, 'revoked-device');
   }
   if (received.selfRemoved) {
-    const { mls: _mls, pending: _pending, leaving: _leaving, ...rest } = placed;
+    const { mls: _mls, pending, leaving: _leaving, ...rest } = placed;
     // who asked to go was not thrown out: whose turn it was to commit the leave means nothing
     const whose = leaves(before) ? env.directory.person(env.me.account, env.me.device) : by;
     const line: LineDraft = { kind: 'removed-me', by: whose, time: entry.time, position: entry.position };
@@ -62,12 +62,15 @@ export async function applyCommit(
       'you are no longer a member',
       entry.time,
     );
-    return step(gone.group, { lines: [line, ...gone.lines], signals: gone.signals, consumed: [received.consumed] });
+    // an own way back in may be placed behind the removal already
+    const ended: Group = pending?.kind === 'external' ? { ...gone.group, pending } : gone.group;
+    return step(ended, { lines: [line, ...gone.lines], signals: gone.signals, consumed: [received.consumed] });
   }
   const rolesBefore = placed.mls === undefined ? undefined : rolesOf(placed.mls);
   const line = membershipLine(env, entry, by, received.epoch, {
     ...received,
     ...rolesChange(env, rolesBefore, received.roles ?? rolesBefore),
+    ...(placed.mls === undefined ? {} : { asked: askedToGo(placed.mls) }),
   });
   const { pending, ...rest } = placed;
   const next: Group = { ...afterLostCommit(rest, pending), mls: received.state };
@@ -101,15 +104,20 @@ function isExpulsion(env: EngineEnv, each: ReceivedCommit['overreach'][number]):
   return each.kind === 'removes' && env.directory.isRevoked(each.identity);
 }
 
-/** Our commit came back in the log: it is the epoch's, so its state becomes ours. */
+/**
+ * Our commit is in the log: it is the epoch's, so its state becomes ours.
+ *
+ * @param entry `position`: absent when the entry itself is no longer on the server
+ */
 export async function mergeOwnCommit(
   env: EngineEnv,
   placed: Group,
   pending: PendingCommit,
-  entry: HandshakeEntry,
+  entry: { readonly time: number; readonly position?: number },
 ): Promise<Step> {
   if (placed.mls === undefined || epochOf(placed.mls) !== pending.epoch) {
-    return park(placed, `Our own commit at entry ${entry.position} is of another epoch than the group`, entry.time);
+    const place = entry.position === undefined ? '' : ` at entry ${entry.position}`;
+    return park(placed, `Our own commit${place} is of another epoch than the group`, entry.time);
   }
   const state = nextState(env, placed.mls, pending);
   const changes = changesBetween(env, placed.mls, state);

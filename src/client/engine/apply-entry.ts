@@ -14,10 +14,10 @@ import { handshakesOf } from './opaque.ts';
 import { takeOwnMessage } from './outbox.ts';
 import { park, receiveIn } from './placing.ts';
 import { withFirstHead, withHead } from './recent-heads.ts';
-import { applyReport } from './recovery.ts';
+import { applyReport, passedOver } from './recovery.ts';
 import { freshLeaf } from './rotation.ts';
 import { type EngineEnv, type Group, type LineDraft, type Needs, type Step, step } from './types.ts';
-import { compareSeen, settleReceipts } from './witness.ts';
+import { compareClaims, compareSeen, settleReceipts } from './witness.ts';
 
 /**
  * Applies one entry of a group's log. Entries must come in order; one that was applied before changes nothing, so a
@@ -31,16 +31,16 @@ export async function applyEntry(
   bytes: Uint8Array,
 ): Promise<Step | Needs> {
   const result = await apply(env, group, entry, bytes);
-  return 'lines' in result ? settleReceipts(result, entry, entry.time) : result;
+  return 'lines' in result ? compareClaims(env, settleReceipts(result, entry, entry.time), entry) : result;
 }
 
 async function apply(env: EngineEnv, group: Group, entry: GroupEntry, bytes: Uint8Array): Promise<Step | Needs> {
   if (entry.position <= group.position) return step(group);
-  if (group.phase === 'removed') return step(group);
   if (group.phase === 'creating') return applyCreation(env, group, entry, bytes);
   if (group.pending?.kind === 'external' && entry.kind === 'commit' && entry.id === group.pending.id) {
     return withExpulsionsIn(env, await installExternal(env, group, group.pending, entry, bytes));
   }
+  if (group.phase === 'removed') return step(group);
   if (group.phase !== 'member') return passOver(env, group, entry);
   if (entry.position !== group.position + 1) {
     const reason = `Entry ${group.position + 1} is missing from the log the server shows (${entry.position} came)`;
@@ -100,15 +100,19 @@ function applyCreation(env: EngineEnv, group: Group, entry: GroupEntry, bytes: U
 
 /** Without keys nothing can be read, but own texts that are in the log are not to be sent again. */
 function passOver(env: EngineEnv, group: Group, entry: GroupEntry): Step {
-  if (entry.kind !== 'message' || entry.sender !== env.me.device) return step(group);
-  return takeOwnMessage(env, group, entry) ?? step(group);
+  const passed = passedOver(group, entry.position);
+  if (entry.kind !== 'message' || entry.sender !== env.me.device) return step(passed);
+  return takeOwnMessage(env, passed, entry) ?? step(passed);
 }
 
 async function applyMessage(env: EngineEnv, group: Group, entry: MessageEntry): Promise<Step> {
   const { id, time, position } = entry;
   if (entry.sender === env.me.device) {
     // recognised by id, never by decrypting: the keys of own messages are gone
-    return takeOwnMessage(env, group, entry) ?? step(group);
+    const taken = takeOwnMessage(env, group, entry);
+    if (taken !== undefined) return taken;
+    const text = 'A message that this device sent is not known here any more, and cannot be shown.';
+    return step(group, { lines: [{ kind: 'warning', text, time, position }] });
   }
   const received = await receiveIn(env, group, entry);
   if (received.kind !== 'message') {

@@ -70,6 +70,7 @@ export function messageLine(
     ...(replaces === undefined ? {} : { replaces }),
     ...(deleted === undefined ? {} : { deleted }),
     ...(as === 'action' ? { action: true } : {}),
+    ...(as === 'topic' ? { topic: true } : {}),
     ...(file === undefined ? {} : { file }),
   };
 }

@@ -37,9 +37,12 @@ export interface Directory {
   /**
    * Something about an account that cannot be judged yet.
    *
+   * @param isSettled whether what is known by now answers it
    * @returns whether asking the server may help: `false` once it was asked in vain
    */
-  doubt(id: AccountId, about: string): boolean;
+  doubt(id: AccountId, about: string, isSettled: () => boolean): boolean;
+  /** Whether something was asked about this account that what is known by now does not answer. */
+  isInDoubt(id: AccountId): boolean;
   /** Accounts that could not be judged since the last call. */
   takeMissing(): readonly AccountId[];
   personOf(identity: string): Person;
@@ -54,7 +57,7 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
   for (const account of known) accounts.set(account.id, account);
   const missing = new Set<AccountId>();
   /** What was asked about accounts and had no good answer, until they are fetched. */
-  const doubts = new Map<AccountId, Set<string>>();
+  const doubts = new Map<AccountId, Map<string, () => boolean>>();
   const refused = new Set<string>();
 
   const person = (account: AccountId, device: DeviceId): Person => ({
@@ -64,11 +67,11 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
   });
   const deviceOf = (account: AccountId, device: DeviceId) =>
     accounts.get(account)?.devices.find((candidate) => candidate.id === device);
-  const doubt = (id: AccountId, about: string): boolean => {
+  const doubt = (id: AccountId, about: string, isSettled: () => boolean): boolean => {
     if (refused.has(about)) return false;
     missing.add(id);
-    const open = doubts.get(id) ?? new Set();
-    doubts.set(id, open.add(about));
+    const open = doubts.get(id) ?? new Map<string, () => boolean>();
+    doubts.set(id, open.set(about, isSettled));
     return true;
   };
 
@@ -84,15 +87,18 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
     },
     settle: (id) => {
       if (refused.size > JUDGED_MAX) refused.clear();
-      for (const open of doubts.get(id) ?? []) refused.add(open);
+      for (const about of doubts.get(id)?.keys() ?? []) refused.add(about);
       doubts.delete(id);
     },
     validate: (identity, signatureKey) => {
       const parsed = parseIdentity(identity);
       if (parsed === undefined) return false;
       const { account, device } = parsed;
-      const known = deviceOf(account, device);
-      const verdict = judgeCredential({ ...parsed, signatureKey }, domain, known && { ...known, account });
+      const judge = () => {
+        const known = deviceOf(account, device);
+        return judgeCredential({ ...parsed, signatureKey }, domain, known && { ...known, account });
+      };
+      const verdict = judge();
       switch (verdict) {
         case 'valid':
         case 'revoked':
@@ -103,7 +109,7 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
         case 'unknown-device':
         case 'wrong-account':
         case 'unknown-key':
-          doubt(account, `${identity} ${signatureKey.join()}`);
+          doubt(account, `${identity} ${signatureKey.join()}`, () => ['valid', 'revoked'].includes(judge()));
           return false;
         default:
           return verdict satisfies never;
@@ -114,6 +120,7 @@ export function createDirectory(domain: string, known: Iterable<KnownAccount> = 
       return parsed !== undefined && deviceOf(parsed.account, parsed.device)?.revoked === true;
     },
     doubt,
+    isInDoubt: (id) => [...(doubts.get(id)?.values() ?? [])].some((isSettled) => !isSettled()),
     takeMissing: () => {
       const taken = [...missing];
       missing.clear();

@@ -43,13 +43,35 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
   };
   const reason = `${NUMBER.format(count)} entries are no longer on the server`;
   const parked = park(group, reason, env.now());
-  // who has nothing to go on with behind the gap was taken out in it: there is nothing to join again
-  const text = `${gone(group, missed, env.now())}, and this device was taken out of the group in the meantime.`;
   const stopped = { ...parked, group: { ...parked.group, recovery }, lines: [] };
   if (next !== undefined) return stopped;
-  const ended = failEverything(stopped.group, 'this device was taken out of the group', env.now());
-  const told: LineDraft = { kind: 'warning', text, time: env.now() };
-  return { ...ended, lines: [told, ...ended.lines], signals: [...stopped.signals, ...ended.signals] };
+  // who has nothing to go on with behind the gap was taken out in it: there is nothing to join again
+  const ended = endUnread(env, stopped.group, gone(group, missed, env.now()));
+  return { ...ended, signals: [...stopped.signals, ...ended.signals] };
+}
+
+/**
+ * This device was taken out of a parked group in what it could not read: said in one line, which begins with `why`, and everything
+ * that waits is answered. The group stays parked, for all of this is the server's word alone.
+ *
+ * @param unread what came since the group was parked: up to `to` it was named in `why`, and the last of it is the removal
+ */
+export function endUnread(
+  env: EngineEnv,
+  group: Group,
+  why: string,
+  unread?: { readonly to: number; readonly removal: number },
+): Step {
+  const now = env.now();
+  // what the server took was not in what could be read, and nothing more will come
+  const lost = group.outbox.filter(({ accepted }) => accepted);
+  const rest = { ...group, outbox: group.outbox.filter(({ accepted }) => !accepted) };
+  const ended = failEverything(rest, 'this device was taken out of the group', now);
+  const also = unread === undefined ? '' : alsoUnread(unread.removal - unread.to - 1);
+  const text = `${why}, and this device was taken out of the group in the meantime${also}.`;
+  const place = unread === undefined ? {} : { position: unread.removal };
+  const told: LineDraft = { kind: 'warning', text, time: now, ...place };
+  return { ...ended, lines: [...lost.map((item) => lostOwnLine(env, item)), told, ...ended.lines] };
 }
 
 /** What was missed, once the group is joined again at an entry. */
@@ -58,8 +80,7 @@ export function missedLine(
   missed: Missed,
   joined: { readonly epoch: number; readonly time: number; readonly position: number },
 ): LineDraft {
-  const between = joined.position - missed.to - 1;
-  const also = between > 0 ? ` (${NUMBER.format(between)} before that cannot be read)` : '';
+  const also = alsoUnread(joined.position - missed.to - 1);
   const text = `${gone(group, missed, joined.time)}; you joined again at epoch ${joined.epoch}${also}`;
   return { kind: 'warning', text, time: joined.time, position: joined.position };
 }
@@ -75,8 +96,12 @@ export function lostOwnLine(env: EngineEnv, { localId, text, time }: OutboxItem)
   return { kind: 'message', id: localId, sender, text, own: true, time };
 }
 
+function alsoUnread(count: number): string {
+  return count > 0 ? ` (${NUMBER.format(count)} before that cannot be read)` : '';
+}
+
 /** `#tea: 1,204 entries before 12 November are no longer on the server` */
-function gone({ name }: Group, { count, before }: Missed, now: number): string {
+export function gone({ name }: Group, { count, before }: Missed, now: number): string {
   const entries = count === 1 ? '1 entry' : `${NUMBER.format(count)} entries`;
   const are = count === 1 ? 'is' : 'are';
   return `#${name}: ${entries}${before === undefined ? '' : ` before ${dayOf(before, now)}`} ${are} no longer on the server`;

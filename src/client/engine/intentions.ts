@@ -1,4 +1,5 @@
 import type { AccountId } from '../../wire/ids.ts';
+import { rememberGivenUp } from './given-up.ts';
 import {
   type Group,
   type Intention,
@@ -63,7 +64,10 @@ export function failEverything(group: Group, reason: string, time: number): Step
   );
   const given = unsent.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: reason }));
   const outbox = group.outbox.filter((item) => item.accepted);
-  return step({ ...rest, outbox }, { lines, signals: [...refused.signals, ...left, ...given] });
+  return step(rememberGivenUp({ ...rest, outbox }, unsent), {
+    lines,
+    signals: [...refused.signals, ...left, ...given],
+  });
 }
 
 /** Accounts an intention is about and that are not settled yet, each once. */

@@ -1,6 +1,5 @@
 import type { GroupRoles } from '../../mls/roles.ts';
-import { type GroupState as MlsState, membersOf, rolesOf } from '../../mls/session/state.ts';
-import type { HandshakeEntry } from '../../wire/entry.ts';
+import { type GroupState as MlsState, membersOf, pendingProposalsOf, rolesOf } from '../../mls/session/state.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
 import type { Person } from '../chat-client.ts';
 import type { EngineEnv, LineDraft } from './types.ts';
@@ -24,12 +23,14 @@ interface MembershipChange {
   readonly join?: 'invite' | 'open';
   readonly added: readonly { readonly identity: string }[];
   readonly removed: readonly { readonly identity: string }[];
+  /** Identities of members that had asked to go. */
+  readonly asked?: ReadonlySet<string>;
 }
 
 /** The line that a commit is in people's history. */
 export function membershipLine(
   env: EngineEnv,
-  entry: HandshakeEntry,
+  { time, position }: { readonly time: number; readonly position?: number },
   by: Person,
   epoch: number,
   change: MembershipChange,
@@ -39,16 +40,18 @@ export function membershipLine(
   const went = new Set(change.removed.map((member) => member.identity));
   const added = change.added.filter((member) => !went.has(member.identity));
   const removed = change.removed.filter((member) => !came.has(member.identity));
+  const left = removed.filter((member) => change.asked?.has(member.identity));
   return {
     kind: 'membership',
     by,
     added: added.map((member) => env.directory.personOf(member.identity)),
     removed: removed.map((member) => env.directory.personOf(member.identity)),
+    ...(left.length === 0 ? {} : { left: left.map((member) => env.directory.personOf(member.identity)) }),
     rotated: added.length === 0 && removed.length === 0 && !changesRoles(change),
     ...rolesPart(change),
     epoch,
-    time: entry.time,
-    position: entry.position,
+    time,
+    ...(position === undefined ? {} : { position }),
   };
 }
 
@@ -79,6 +82,16 @@ export function rolesChange(env: EngineEnv, before: GroupRoles | undefined, afte
   };
 }
 
+/** Identities of the members whose own wish to go waits for a commit. */
+export function askedToGo(mls: MlsState): ReadonlySet<string> {
+  const leaves = new Set(
+    pendingProposalsOf(mls).flatMap(({ sender, proposal }) =>
+      sender.kind === 'member' && proposal.kind === 'remove' && proposal.leaf === sender.leaf ? [sender.leaf] : [],
+    ),
+  );
+  return new Set(membersOf(mls).flatMap(({ leaf, identity }) => (leaves.has(leaf) ? [identity] : [])));
+}
+
 /** The difference between two states of a group, as far as people see it. */
 export function changesBetween(env: EngineEnv, before: MlsState, after: MlsState): MembershipChange {
   const old = membersOf(before);
@@ -89,5 +102,6 @@ export function changesBetween(env: EngineEnv, before: MlsState, after: MlsState
     ...rolesChange(env, rolesOf(before), rolesOf(after)),
     added: now.filter((member) => !had.has(member.identity)),
     removed: old.filter((member) => !has.has(member.identity)),
+    asked: askedToGo(before),
   };
 }

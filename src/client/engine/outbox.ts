@@ -11,10 +11,11 @@ import { encodeBinding } from './binding.ts';
 import { shownOf, takeShown } from './content.ts';
 import { lostOwnLine } from './gap.ts';
 import { giveUp, voidedIn } from './generations.ts';
+import { forgetGivenUp, rememberGivenUp } from './given-up.ts';
 import { reportMarks } from './marks.ts';
 import { usedOnce } from './rotation.ts';
 import { type EngineEnv, type Group, type LineDraft, type OutboxItem, type Signal, type Step, step } from './types.ts';
-import { lastSeen } from './witness.ts';
+import { isElsewhere, lastSeen, tellMisplaced } from './witness.ts';
 
 /** Messages that travel in one request. */
 export const MESSAGES_PER_REQUEST = DEFAULT_LIMITS.messagesPerRequest;
@@ -82,7 +83,8 @@ export async function sealTexts(env: EngineEnv, group: Group, options: { readonl
     state = made.state;
     consumed.push(made.consumed);
     const { epoch, message, generation } = made;
-    outbox.push({ ...item, content, sealed: { id, epoch, message, generation }, stale: false });
+    const sealedAfter = item.sealedAfter ?? group.position;
+    outbox.push({ ...item, content, sealed: { id, epoch, message, generation }, sealedAfter, stale: false });
     sealed += 1;
   }
   return sealed === 0 ? step(group) : step({ ...given, mls: state, outbox }, { consumed });
@@ -131,6 +133,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
   const answers = new Map(results.map((result) => [result.id, result]));
   const sent: Signal[] = [];
   const lost: LineDraft[] = [];
+  const misplaced: number[] = [];
   const refused: { text: string; reason: string; item: OutboxItem }[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
@@ -141,9 +144,19 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         break;
       case 'accepted':
         if (!item.accepted) sent.push({ kind: 'sent', localId: item.localId });
-        // its entry would have come by now: it is no longer on the server
-        if (answer.position !== undefined && answer.position <= group.position) lost.push(lostOwnLine(env, item));
-        else outbox.push({ ...item, accepted: true, stale: false });
+        switch (whereabouts(group, item, answer.position)) {
+          case 'gone':
+            lost.push(lostOwnLine(env, item));
+            break;
+          case 'elsewhere':
+            misplaced.push(answer.position!);
+            outbox.push({ ...item, accepted: true, stale: false });
+            break;
+          case 'to-come': {
+            const promised = answer.position === undefined ? {} : { promisedAt: answer.position };
+            outbox.push({ ...item, ...promised, accepted: true, stale: false });
+          }
+        }
         break;
       case 'stale':
         outbox.push({ ...item, stale: true });
@@ -154,32 +167,38 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         break;
     }
   }
-  const given = giveUp(
-    { ...group, outbox },
-    refused.map(({ item }) => item),
-  );
+  const without = refused.map(({ item }) => item);
+  const given = giveUp(rememberGivenUp({ ...group, outbox }, without), without);
   // what was encrypted after a refused message does not say that its number will never come: it is made anew
   const isVoid = given.voided !== group.voided;
   const remade = isVoid
     ? outbox.map((item) => (item.sealed && !item.accepted ? { ...item, stale: true } : item))
     : outbox;
-  return step(
-    { ...given, outbox: remade },
-    {
-      lines: [
-        ...lost,
-        ...refused.map(({ text, reason }): LineDraft => {
-          return { kind: 'warning', time: env.now(), text: `Not sent (${reason}): ${text}` };
-        }),
-      ],
-      signals: sent,
-    },
-  );
+  const told = tellMisplaced(env, { ...given, outbox: remade }, misplaced);
+  return step(told.group, {
+    lines: [
+      ...told.lines,
+      ...lost,
+      ...refused.map(({ text, reason }): LineDraft => {
+        return { kind: 'warning', time: env.now(), text: `Not sent (${reason}): ${text}` };
+      }),
+    ],
+    signals: sent,
+  });
+}
+
+/** What became of an own text that the server says it took, and that did not come so far. */
+function whereabouts(group: Group, item: OutboxItem, position: number | undefined): 'to-come' | 'gone' | 'elsewhere' {
+  if (position === undefined) return 'to-come';
+  if (isElsewhere(group, item, position)) return 'elsewhere';
+  // its entry would have come by now: it is no longer on the server
+  return position <= group.position ? 'gone' : 'to-come';
 }
 
 /** An entry of our own: shown from the stored text. `undefined` when no text waits for it. */
 export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry): Step | undefined {
-  const item = group.outbox.find((candidate) => candidate.sealed?.id === entry.id);
+  const isThis = ({ sealed }: OutboxItem): boolean => sealed?.id === entry.id;
+  const item = group.outbox.find(isThis) ?? group.givenUp?.find(isThis);
   if (item === undefined) return undefined;
   const sender = env.directory.person(env.me.account, env.me.device);
   const { time, position } = entry;
@@ -190,7 +209,7 @@ export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry
   const taken = takeShown(env, group, shown, { id: item.localId, sender, own: true, time, position, ...file });
   return step(
     {
-      ...taken.group,
+      ...forgetGivenUp(taken.group, item),
       outbox: group.outbox.filter((candidate) => candidate !== item),
       leafUse: usedOnce(group.leafUse),
     },
@@ -204,6 +223,7 @@ export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry
 
 /** Tells what came and was read since the last time. */
 export function tellMarks(env: EngineEnv, group: Group, place: { localId: ClientId; ordinal: number }): Step {
+  if (group.phase !== 'member') return step(group);
   const told = reportMarks(env, group, place);
   return told.item === undefined ? step(told.group) : queueText(told.group, told.item);
 }
@@ -212,7 +232,7 @@ export function tellMarks(env: EngineEnv, group: Group, place: { localId: Client
 export function shareTopic(env: EngineEnv, group: Group, item: { localId: ClientId; ordinal: number }): Step {
   const { topicDue, ...rest } = group;
   const { topic } = group;
-  if (topicDue === undefined || topic === undefined) return step(group);
+  if (topicDue === undefined || topic === undefined || group.phase !== 'member') return step(group);
   const { text, position } = topic;
   const content = encodeContent({ text, as: 'topic', since: position }, env.randomBytes(SALT_BYTES));
   return queueText(rest, { ...item, text, time: env.now(), content });

@@ -24,7 +24,9 @@ export function park(group: Group, reason: string, time: number): Step {
 export function parkAtEnd(group: Group, end: number, time: number): Step {
   const reason = `The server's log went back: entry ${group.position}, which was read here, is no longer in it`;
   const { head: _head, ...rest } = group;
-  return park({ ...rest, position: end }, reason, time);
+  // where texts stood, or could stand, was of the history that is gone
+  const outbox = group.outbox.map(({ sealedAfter: _after, promisedAt: _at, ...item }) => item);
+  return park({ ...rest, outbox, position: end }, reason, time);
 }
 
 /** A rejection with accounts missing says nothing yet: see {@link Directory.takeMissing}. */

@@ -3,7 +3,7 @@ import { epochOf, membersOf } from '../../mls/session/state.ts';
 import type { HandshakeEntry, ReportEntry } from '../../wire/entry.ts';
 import type { DeviceId } from '../../wire/ids.ts';
 import type { Person } from '../chat-client.ts';
-import { stillMissed } from './gap.ts';
+import { endUnread, gone, stillMissed } from './gap.ts';
 import { addIntention, closeIntention } from './intentions.ts';
 import { park } from './placing.ts';
 import { type EngineEnv, type Group, type LineDraft, type Recovery, type Signal, type Step, step } from './types.ts';
@@ -57,6 +57,29 @@ export function tryRecovery(env: EngineEnv, group: Group): Step {
     { ...group, recovery: { ...recovery, gaveUp: true } },
     { lines: [{ kind: 'warning', text, time: env.now() }] },
   );
+}
+
+/** An entry came that a parked group cannot read: how far these go is told with what comes of it. */
+export function passedOver(group: Group, position: number): Group {
+  const { recovery } = group;
+  if (recovery === undefined || recovery.gaveUp || position <= (recovery.passed ?? recovery.position)) return group;
+  return { ...group, recovery: { ...recovery, passed: position } };
+}
+
+/**
+ * The server knows this group no longer for this account, and all it had to show was passed over: the last of it took this device
+ * out, and there is nothing to join again. Changes nothing where no recovery is under way.
+ */
+export function endedMeanwhile(env: EngineEnv, group: Group): Step {
+  const { recovery } = group;
+  if (recovery === undefined || recovery.gaveUp || group.phase !== 'parked') return step(group);
+  const { missed, passed, epoch, committer, position } = recovery;
+  const why =
+    missed === undefined
+      ? `Commit ${epoch + 1} by ${committer} could not be processed here`
+      : gone(group, missed, env.now());
+  const unread = passed === undefined ? undefined : { to: missed?.to ?? position, removal: passed };
+  return endUnread(env, { ...group, recovery: { ...recovery, gaveUp: true } }, why, unread);
 }
 
 /** What an own external commit came to, for a group that was parked by a commit. */

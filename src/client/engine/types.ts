@@ -72,6 +72,8 @@ export interface Group {
   /** What is still to be committed, oldest first. */
   readonly intentions: readonly Intention[];
   readonly outbox: readonly OutboxItem[];
+  /** Texts that were said to be not sent, and of which a copy may be on its way still, see given-up.ts. */
+  readonly givenUp?: readonly OutboxItem[];
   /** Files on their way to the server, oldest first; each becomes an item of the outbox when it is there. */
   readonly uploads?: readonly Upload[];
   readonly leaving?: Leaving;
@@ -172,6 +174,8 @@ export interface Recovery {
   /** Rejoins asked for so far. */
   readonly attempts: number;
   readonly gaveUp: boolean;
+  /** Position of the last entry that came since, and could not be read. */
+  readonly passed?: number;
   /** It was no commit: entries are no longer on the server, and were never read here. */
   readonly missed?: Missed;
 }
@@ -273,8 +277,12 @@ export interface OutboxItem {
     /** Of the sender's ratchet in `epoch`. */
     readonly generation?: number;
   };
+  /** The last position that was read when it was first encrypted: it stands behind that. */
+  readonly sealedAfter?: number;
   /** The server has it; the entry is still to come. */
   readonly accepted: boolean;
+  /** Where the server says that it stands. */
+  readonly promisedAt?: number;
   /** The server refused the epoch; encrypt anew once the log up to then is read without the entry. */
   readonly stale: boolean;
 }
@@ -327,7 +335,9 @@ export interface Step {
 export type Needs =
   /** `group`: where it came up. */
   | { readonly kind: 'needs-accounts'; readonly accounts: readonly AccountId[]; readonly group?: GroupId }
-  | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number };
+  | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number }
+  /** Whether the group's pending commit was taken: what the log would have shown is no longer on the server. */
+  | { readonly kind: 'needs-answer'; readonly group: GroupId };
 
 export function step(group: Group, more: Partial<Omit<Step, 'group'>> = {}): Step {
   const { lines = [], signals = [], consumed = [], accounts, receipts, attachments } = more;

@@ -83,9 +83,11 @@ export async function applyWelcome(
   if (epochOf(joined.state) !== epoch) return refuse('it leads to another epoch than the server says');
   const by = env.directory.person(inviter, entry.sender);
   const begun = endRecovery(group);
-  const { parkedReason: _reason, pending: _pending, leaving: _leaving, creation: _creation, ...rest } = begun.group;
+  const { parkedReason: _reason, pending, leaving: _leaving, creation: _creation, ...rest } = begun.group;
   const member: Group = {
     ...withFirstHead(rest, position, head),
+    // it may be placed already: unknown, it would be a commit that takes this device out
+    ...(pending?.kind === 'external' ? { pending } : {}),
     name: name ?? group.name,
     phase: 'member',
     mls: joined.state,

@@ -9,6 +9,7 @@ import {
   type Evidence,
   type Group,
   type LineDraft,
+  type OutboxItem,
   type Promised,
   type SettledReceipt,
   type Step,
@@ -90,6 +91,50 @@ export function takeReceipt(env: EngineEnv, group: Group, checked: CheckedReceip
     undefined,
     env.now(),
   );
+}
+
+/**
+ * Whether an own text that did not come cannot stand where the server says: it was made later than that, or what stands there was
+ * read here. Of what this device never read, as behind a gap, nothing can be said.
+ */
+export function isElsewhere(
+  group: Pick<Group, 'position' | 'heads'>,
+  { sealedAfter = 0 }: Pick<OutboxItem, 'sealedAfter'>,
+  position: number,
+): boolean {
+  // the first head that is kept may be one that was only told; each one behind it was computed from its entry
+  const [first] = group.heads ?? [];
+  const wasRead = first !== undefined && position > first.first && keptHead(group, position) !== undefined;
+  // in a log that went back and is not read so far again, places are given a second time
+  const isBefore = position <= sealedAfter && sealedAfter <= group.position;
+  return isBefore || (position <= group.position && wasRead);
+}
+
+/** Says that own texts do not stand where the server said; not beside a proof, which says more. */
+export function tellMisplaced(env: EngineEnv, group: Group, positions: readonly number[], time = env.now()): Step {
+  let told = step(group);
+  for (const position of positions) {
+    const text = `The server said that a message of yours is entry ${position} of #${group.name}, and shows another one there: it is not to be trusted`;
+    const reason = 'the message that it was given for does not stand there';
+    const { evidence = NO_EVIDENCE } = told.group;
+    if (evidence.broken.some(({ receipt }) => receipt !== undefined)) break;
+    const [next, { lines = [] }] = broken(told.group, evidence, { position, reason }, time, text);
+    told = step(next, { lines: [...told.lines, ...lines] });
+  }
+  return told;
+}
+
+/** Looks for an own text that was said to stand where an entry came. */
+export function compareClaims(env: EngineEnv, taken: Step, { position, time }: GroupEntry): Step {
+  const { group } = taken;
+  const isAbout = ({ promisedAt }: OutboxItem): boolean => promisedAt === position;
+  if (group.position !== position || !group.outbox.some(isAbout)) return taken;
+  const outbox = group.outbox.map((item) => {
+    const { promisedAt: _at, ...rest } = item;
+    return isAbout(item) ? rest : item;
+  });
+  const told = tellMisplaced(env, { ...group, outbox }, [position], time);
+  return { ...taken, group: told.group, lines: [...taken.lines, ...told.lines] };
 }
 
 /** Compares the receipts whose entries are here with what was served there. */

@@ -13,7 +13,10 @@ import { pause } from './retry.ts';
 
 /** Look-ups under way at a time. */
 const PARALLEL_LOOKUPS = 8;
-/** A node of the server may not have come as far as another one: it is asked again before anybody is alarmed. */
+/**
+ * A node may not have come as far as another one: asked for the newest, it answers once it has, or says that it cannot. One that is cut
+ * off from the rest of its log may be wrong about what is newest, for a moment: it is asked again before anybody is alarmed.
+ */
 const BEHIND_ATTEMPTS = 5;
 const BEHIND_PAUSE_MS = 400;
 
@@ -35,7 +38,11 @@ export interface AccountAlarm {
 }
 
 export interface AccountBook {
-  /** Looks these up and keeps what proves itself; afterwards the directory has an answer about each. */
+  /**
+   * Looks these up and keeps what proves itself; afterwards the directory has an answer about each.
+   *
+   * @throws ProblemError and TransportError when the server cannot say, `not-ready` of a node that stays behind: nothing is known then
+   */
   fetch(ids: readonly AccountId[], group?: GroupId): Promise<void>;
   /** Looks up who holds a name now. `undefined`: nobody; `invalid`: the server's answer does not prove itself. */
   fetchByName(name: string): Promise<KnownAccount | { readonly invalid: string } | undefined>;
@@ -73,8 +80,8 @@ export function createAccountBook(options: {
       // there was no time to ask again: nothing is known against the server
       if (check.behind === true && signal.aborted) throw new ClientError('closed', 'the client is closed');
       if (check.behind === true && attempt < BEHIND_ATTEMPTS) {
-        await pause(BEHIND_PAUSE_MS, signal);
-        shown = (await api.account(served.id)) ?? shown;
+        if (attempt > 1) await pause(BEHIND_PAUSE_MS, signal);
+        shown = (await api.account(served.id, 'newest')) ?? shown;
         continue;
       }
       const text = alarmText(pinned?.name ?? served.name, check.reason);
@@ -91,8 +98,12 @@ export function createAccountBook(options: {
       for (let first = 0; first < ids.length; first += PARALLEL_LOOKUPS) {
         await Promise.all(
           ids.slice(first, first + PARALLEL_LOOKUPS).map(async (id) => {
-            const served = await api.account(id);
-            if (served !== undefined) await take(served, group);
+            for (const newest of [undefined, 'newest'] as const) {
+              const served = await api.account(id, newest);
+              if (served !== undefined) await take(served, group);
+              // what was seen of it comes from another node perhaps, which is further
+              if (!directory.isInDoubt(id)) break;
+            }
             directory.settle(id);
           }),
         );

@@ -16,7 +16,7 @@ import { type Cursor, type GroupId, groupIdOf } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { judgeOwnChange } from '../engine/account-entry.ts';
 import { applyEntry, compareHead } from '../engine/apply-entry.ts';
-import { passGap } from '../engine/gap.ts';
+import { crossGap } from '../engine/cross-gap.ts';
 import { park } from '../engine/placing.ts';
 import type { EngineEnv, Needs, Step } from '../engine/types.ts';
 import { applyWelcome, emptyGroup, isUsedUp } from '../engine/welcome.ts';
@@ -58,8 +58,8 @@ export interface EntryReader {
    * says what it waits for.
    */
   readSlice(page: Page, from: number): Promise<SliceResult>;
-  /** Compares heads and takes over the page's cursor, after all of its entries. */
-  finishPage(page: Page): Promise<void>;
+  /** Compares heads and takes over the page's cursor, after all of its entries; not before it has what it `needs`. */
+  finishPage(page: Page): Promise<Needs | undefined>;
   /** A tree that was fetched for a Welcome. */
   putTree(group: GroupId, epoch: number, tree: Uint8Array): void;
   /** Welcomes by a last-resort package since the last call, and low-stock notices. */
@@ -180,22 +180,26 @@ export function createEntryReader(options: {
   };
 
   /** What is no longer on the server, of the groups that are known so far; saying it again changes nothing. */
-  const passGaps = (batch: Batch, { gaps = [] }: Page): void => {
+  const passGaps = async (batch: Batch, { gaps = [] }: Page): Promise<Needs | undefined> => {
     for (const gap of gaps) {
       const known = batch.group(groupIdOf(gap.group));
-      if (known !== undefined) batch.take(passGap(env, known, gap));
+      if (known === undefined) continue;
+      const result = await crossGap(env, known, gap);
+      if (!('lines' in result)) return result;
+      batch.take(result);
     }
+    return undefined;
   };
 
   return {
     readSlice: async (page, from) => {
       const batch = state.begin();
-      passGaps(batch, page);
+      let needs = await passGaps(batch, page);
       const started = monotonicMs();
       let next = from;
-      let needs: Needs | undefined;
       const passed: Cursor[] = [];
-      while (next < page.entries.length && next - from < SLICE_ENTRIES && monotonicMs() - started < SLICE_MS) {
+      const mayGoOn = (): boolean => next - from < SLICE_ENTRIES && monotonicMs() - started < SLICE_MS;
+      while (needs === undefined && next < page.entries.length && mayGoOn()) {
         const cursor = cursorFromBlock(page.cursors, next);
         const result = await readEntry(batch, page.entries[next]!).catch((error: unknown) => {
           // what came before it is kept; the slice that begins with it fails
@@ -208,9 +212,9 @@ export function createEntryReader(options: {
           break;
         }
         if (result !== undefined) batch.take(result, cursor);
-        if (page.gaps !== undefined) passGaps(batch, page); // of a group that an invitation has just begun
         passed.push(cursor);
         next += 1;
+        if (page.gaps !== undefined) needs = await passGaps(batch, page); // of a group that an invitation has just begun
       }
       const reached = passed.at(-1);
       if (reached !== undefined) batch.advance(reached);
@@ -219,7 +223,8 @@ export function createEntryReader(options: {
     },
     finishPage: async (page) => {
       const batch = state.begin();
-      passGaps(batch, page);
+      const needs = await passGaps(batch, page);
+      if (needs !== undefined) return needs;
       for (const { group, position, hash } of page.heads) {
         const known = batch.group(groupIdOf(group));
         // without a cursor: a page's may be that of its last entry, which readers stand at already
@@ -227,6 +232,7 @@ export function createEntryReader(options: {
       }
       batch.advance(page.cursor);
       await batch.commit();
+      return undefined;
     },
     putTree: (group, epoch, tree) => {
       trees.set(`${group}/${epoch}`, tree);

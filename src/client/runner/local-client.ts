@@ -21,6 +21,7 @@ import { createFileCommands } from './attachments.ts';
 import { waitUntilCaughtUp } from './catch-up.ts';
 import { openChatState } from './chat-state.ts';
 import { createClientHub } from './client-hub.ts';
+import { waitUntilCommitAnswered } from './commit-answered.ts';
 import { createEffectRunner } from './effect-runner.ts';
 import { createEntryReader, type PoisonedEntry, type ReadingProgress } from './entry-reader.ts';
 import { asClientError } from './failures.ts';
@@ -157,6 +158,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     serial,
     random,
     now: env.now,
+    commitAnswered: (group, until) => waitUntilCommitAnswered({ state, hub }, group, until),
     onConnection: (connection) => hub.emit({ type: 'connection', connection }),
     onCaughtUp: (cursor) => hub.emit({ type: 'caught-up', cursor }),
     onProgress: (progress) => hub.emit({ type: 'progress', ...progress }),

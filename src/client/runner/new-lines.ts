@@ -2,16 +2,9 @@ import type { HistoryLine } from '../chat-client.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { lineWrites } from '../store/history-rows.ts';
 import { keys } from '../store/keys.ts';
-import { type LinePlace, placeText, rowAt } from '../store/line-place.ts';
-import {
-  awaitedChanges,
-  awaitedWrite,
-  findMessage,
-  type MessageLine,
-  messageAt,
-  messageWrite,
-} from '../store/message-rows.ts';
-import { lineValue } from '../store/older-rows.ts';
+import { awaitedWrite, type FoundMessage, type MessageLine, messageWrite } from '../store/message-rows.ts';
+import { type AwaitedChange, readAwaited, withChange } from './awaited-changes.ts';
+import { createRewrittenLines, withoutText } from './rewritten-lines.ts';
 
 /** A line on its way into the store, and into the notice that tells of it. */
 export interface NewLine {
@@ -27,69 +20,51 @@ export interface NewLine {
  * any other, and is remembered in case the message is taken over from another device later.
  */
 export async function newLineWrites(store: ClientStore, lines: readonly NewLine[]): Promise<readonly Write[]> {
-  const rewritten = new Map<string, { readonly key: Uint8Array; readonly line: HistoryLine }>();
-  const awaited = new Map<string, { readonly group: Uint8Array; readonly id: string; changes: LinePlace[] }>();
+  const rewritten = createRewrittenLines(store);
+  const awaited = new Map<string, { readonly write: Write; readonly changes: readonly AwaitedChange[] }>();
   const fresh = new Map<string, NewLine>();
   const fileKeys: Write[] = [];
   const keyOf = (line: HistoryLine, messageId: string): string => `${line.group}/${messageId}`;
-  /** The line of this id told of an earlier change: what the message said then goes. */
   const forget = async (change: MessageLine, group: Uint8Array, id: string): Promise<void> => {
     const inBatch = fresh.get(keyOf(change, id));
-    if (inBatch !== undefined) {
-      inBatch.notice.line = withoutText(inBatch.notice.line, change);
-      return;
-    }
-    const found = await findMessage(store, group, id);
-    if (found === undefined) return;
-    const at = `${change.group}/${placeText(found.place)}`;
-    const line = withoutText(rewritten.get(at)?.line ?? found.line, change);
-    rewritten.set(at, { key: rowAt(group, found.place), line });
+    if (inBatch === undefined) return await rewritten.forget(change, group, id);
+    inBatch.notice.line = withoutText(inBatch.notice.line, change);
   };
-  /** The newest of these changes that this account made. */
-  const lastOf = async (
-    account: string,
-    group: Uint8Array,
-    changes: readonly LinePlace[],
-  ): Promise<MessageLine | undefined> => {
-    for (const place of changes.toReversed()) {
-      const inBatch = 'ordinal' in place && lines.find(({ ordinal }) => ordinal === place.ordinal)?.notice.line;
-      const line = inBatch || (await messageAt(store, group, place));
-      if (line?.kind === 'message' && line.sender.account === account) return line;
+  /** The message that is changed is here. */
+  const change = async (each: NewLine, line: MessageLine, target: MessageLine, found: FoundMessage | undefined) => {
+    const changed = replaced(target, line);
+    each.notice.line = changed.marker;
+    if (changed.target?.deleted === true && target.file !== undefined && target.position !== undefined) {
+      // the server may keep the bytes for a while; what opens them goes now
+      fileKeys.push({ key: keys.attachment(each.group, target.position), value: undefined });
     }
-    return undefined;
+    if (changed.target === undefined) return;
+    if (found !== undefined) rewritten.set(each.group, { ...found, line: changed.target });
+    if (target.changedBy !== undefined) await forget(line, each.group, target.changedBy);
+    return changed.target;
+  };
+  const remember = async (each: NewLine, line: MessageLine, id: string): Promise<void> => {
+    const { group, ordinal } = each;
+    const known = awaited.get(keyOf(line, id))?.changes ?? (await readAwaited(store, group, id));
+    const { kept, outdated, line: now } = withChange(known, { place: { ordinal }, line });
+    each.notice.line = now;
+    for (const { line: before } of outdated) {
+      if (before.messageId !== undefined) await forget(line, group, before.messageId);
+    }
+    const places = kept.map(({ place }) => place);
+    awaited.set(keyOf(line, id), { write: awaitedWrite(group, id, places), changes: kept });
   };
   for (const each of lines) {
     const { line } = each.notice;
     if (line.kind !== 'message') continue;
     if (line.replaces !== undefined) {
       const inBatch = fresh.get(keyOf(line, line.replaces));
-      const found =
-        inBatch === undefined
-          ? await findMessage(store, each.group, line.replaces)
-          : { place: { ordinal: inBatch.ordinal }, line: inBatch.notice.line };
-      const at = found === undefined ? '' : `${line.group}/${placeText(found.place)}`;
-      const target = found === undefined ? undefined : (rewritten.get(at)?.line ?? found.line);
-      if (found !== undefined && target?.kind === 'message') {
-        const changed = replaced(target, line);
-        each.notice.line = changed.marker;
-        if (changed.target?.deleted === true && target.file !== undefined && target.position !== undefined) {
-          // the server may keep the bytes for a while; what opens them goes now
-          fileKeys.push({ key: keys.attachment(each.group, target.position), value: undefined });
-        }
-        if (changed.target !== undefined && inBatch !== undefined) inBatch.notice.line = changed.target;
-        else if (changed.target !== undefined) {
-          rewritten.set(at, { key: rowAt(each.group, found.place), line: changed.target });
-        }
-        if (changed.target !== undefined && target.changedBy !== undefined) {
-          await forget(line, each.group, target.changedBy);
-        }
-      }
-      if (found === undefined) {
-        const id = keyOf(line, line.replaces);
-        const changes = awaited.get(id)?.changes ?? [...(await awaitedChanges(store, each.group, line.replaces))];
-        const before = await lastOf(line.sender.account, each.group, changes);
-        if (before?.messageId !== undefined) await forget(line, each.group, before.messageId);
-        awaited.set(id, { group: each.group, id: line.replaces, changes: [...changes, { ordinal: each.ordinal }] });
+      const found = inBatch === undefined ? await rewritten.find(each.group, line.replaces) : undefined;
+      const target = inBatch?.notice.line ?? found?.line;
+      if (target === undefined) await remember(each, line, line.replaces);
+      else if (target.kind === 'message') {
+        const now = await change(each, line, target, found);
+        if (now !== undefined && inBatch !== undefined) inBatch.notice.line = now;
       }
     }
     const { line: now } = each.notice;
@@ -97,8 +72,8 @@ export async function newLineWrites(store: ClientStore, lines: readonly NewLine[
   }
   return [
     ...fileKeys,
-    ...[...rewritten.values()].map(({ key, line }) => ({ key, value: lineValue(line) })),
-    ...[...awaited.values()].map(({ group, id, changes }) => awaitedWrite(group, id, changes)),
+    ...rewritten.writes(),
+    ...[...awaited.values()].map(({ write }) => write),
     ...lines.flatMap(({ ordinal, group, notice: { line } }) => [
       ...lineWrites(line, group, ordinal),
       ...(line.kind === 'message' && line.messageId !== undefined
@@ -106,15 +81,6 @@ export async function newLineWrites(store: ClientStore, lines: readonly NewLine[
         : []),
     ]),
   ];
-}
-
-/**
- * A line that told of a change, once a later `change` of the same sender came: without what the message said. Any other line stays as
- * it is.
- */
-export function withoutText<Line extends HistoryLine>(told: Line, change: MessageLine): Line {
-  if (told.kind !== 'message' || told.replaces === undefined || told.replaces !== change.replaces) return told;
-  return told.sender.account === change.sender.account ? { ...told, text: '' } : told;
 }
 
 /** `target`: the earlier message from now on. `marker`: the line that tells of it. */

@@ -7,7 +7,7 @@ import { addIntention, refuseIntention } from '../engine/intentions.ts';
 import { type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
 import { handshakesOf } from '../engine/opaque.ts';
 import { type MessageResult, messagesAnswered, sealTexts, shareTopic, tellMarks } from '../engine/outbox.ts';
-import { reportAnswered, tryRecovery } from '../engine/recovery.ts';
+import { endedMeanwhile, reportAnswered, tryRecovery } from '../engine/recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from '../engine/types.ts';
 import { type CheckedReceipt, takeReceipt } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
@@ -20,7 +20,7 @@ import { reasonOf } from './failures.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { Aborted, backoffMs, pause, untilAnswered } from './retry.ts';
 import type { Serial } from './serial.ts';
-import { commitAnswerOf, lastPlaced, messageResultOf, refusedMessages } from './server-answers.ts';
+import { commitAnswerOf, messageResultOf, promisedPlace, refusedMessages } from './server-answers.ts';
 import type { SyncLoop } from './sync-loop.ts';
 
 /** Jitter before a commit that lost its epoch is made anew: up to this much for each loss, up to a bound. */
@@ -141,12 +141,10 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     try {
       const answer = await answered(() => api.postMessages(effect.idempotencyKey, id, effect.messages), signal);
       results = answer.results.map(messageResultOf);
-      const last = lastPlaced(answer.results);
+      const promised = promisedPlace(answer);
       const group = state.groups.get(id);
-      // for what the server has no longer there is no receipt either
-      const isLate = answer.receipt === undefined && last !== undefined && last.position <= (group?.position ?? 0);
-      if (last !== undefined && group !== undefined && !isLate) {
-        const place = { group: group.bytes, ...last };
+      if (promised !== undefined && group !== undefined) {
+        const place = { group: group.bytes, ...promised };
         receipt = await answered(() => receipts.check(answer.receipt, place), signal);
       }
     } catch (error) {
@@ -181,6 +179,12 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       if (!(error instanceof ProblemError)) throw error;
       return error;
     });
+    const isGone = served instanceof ProblemError && served.code === 'not-found';
+    if (isGone && state.groups.get(id)?.recovery !== undefined) {
+      // taken out in what could not be read; whatever was left to show has to have come by then
+      await caughtUp(signal);
+      await update(id, (group) => endedMeanwhile(env, group));
+    }
     for (;;) {
       const needs = await update(id, (group) => {
         if (!(served instanceof ProblemError)) return prepareRejoin(env, group, served);

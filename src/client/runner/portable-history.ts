@@ -10,19 +10,13 @@ import { attachmentWrite, readAttachment } from '../store/attachment-rows.ts';
 import type { ClientStore, Write } from '../store/client-store.ts';
 import { readFirst, readHistory } from '../store/history-rows.ts';
 import { keys } from '../store/keys.ts';
-import { type LinePlace, placeText, rowAt } from '../store/line-place.ts';
-import {
-  awaitedChanges,
-  awaitedWrite,
-  findMessage,
-  type MessageLine,
-  messageAt,
-  olderMessageWrite,
-} from '../store/message-rows.ts';
-import { lineValue, type OlderLine, olderPositions, olderWrites } from '../store/older-rows.ts';
+import { awaitedWrite, type MessageLine, olderMessageWrite } from '../store/message-rows.ts';
+import { type OlderLine, olderPositions, olderWrites } from '../store/older-rows.ts';
+import { type AwaitedChange, readAwaited, withChange } from './awaited-changes.ts';
 import type { ChatState } from './chat-state.ts';
 import type { StoredIdentity } from './identity.ts';
-import { replaced, withoutText } from './new-lines.ts';
+import { replaced } from './new-lines.ts';
+import { createRewrittenLines, withoutText } from './rewritten-lines.ts';
 import { groupIn } from './send-command.ts';
 import type { Serial } from './serial.ts';
 
@@ -116,17 +110,17 @@ async function portable(
 function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256: Sha256) {
   const lines = new Map<number, OlderLine>();
   const byMessageId = new Map<string, number>();
-  const rewritten = new Map<string, { readonly place: LinePlace; readonly line: MessageLine }>();
-  const awaited = new Map<string, LinePlace[]>();
+  const rewritten = createRewrittenLines(store);
+  /** By the id of a message that is not here: what is kept of its changes. */
+  const awaited = new Map<string, readonly AwaitedChange[]>();
   const fileKeys: Write[] = [];
 
   /** What this device has read of the message already: that it was changed, or taken back. */
   const changedSince = async (line: OlderLine): Promise<OlderLine> => {
     if (line.messageId === undefined) return line;
     let now: MessageLine = line;
-    for (const place of await awaitedChanges(store, bytes, line.messageId)) {
-      const change = await messageAt(store, bytes, place);
-      if (change !== undefined) now = replaced(now, change).target ?? now;
+    for (const { line: change } of await readAwaited(store, bytes, line.messageId)) {
+      now = replaced(now, change).target ?? now;
     }
     return { ...now, position: line.position, cursor: line.cursor };
   };
@@ -145,20 +139,7 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
       lines.set(position, withoutText(inBatch, change));
       return;
     }
-    const found = await findMessage(store, bytes, messageId);
-    if (found === undefined) return;
-    const at = placeText(found.place);
-    const line = withoutText(rewritten.get(at)?.line ?? found.line, change);
-    rewritten.set(at, { place: found.place, line });
-  };
-
-  /** Of two changes of a message that is not here, by one account, the earlier one says no more what the message said. */
-  const settle = async (line: OlderLine, place: LinePlace): Promise<void> => {
-    const inBatch = 'older' in place ? lines.get(place.older) : undefined;
-    const other = inBatch ?? (await messageAt(store, bytes, place));
-    if (other === undefined || other.sender.account !== line.sender.account) return;
-    if ((other.position ?? 0) > line.position) lines.set(line.position, { ...line, text: '' });
-    else if (other.messageId !== undefined) await forget(line, other.messageId);
+    await rewritten.forget(change, bytes, messageId);
   };
 
   /** The message that this one changes, if it is here, is changed; else that is remembered. */
@@ -172,20 +153,22 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
       if (now !== undefined && inBatch.changedBy !== undefined) await forget(line, inBatch.changedBy);
       return;
     }
-    const found = await findMessage(store, bytes, target);
+    const found = await rewritten.find(bytes, target);
     if (found === undefined) {
-      const before = awaited.get(target) ?? (await awaitedChanges(store, bytes, target));
-      for (const place of before) await settle(line, place);
-      awaited.set(target, [...before, { older: line.position }]);
+      const before = awaited.get(target) ?? (await readAwaited(store, bytes, target));
+      const { kept, outdated, line: said } = withChange(before, { place: { older: line.position }, line });
+      lines.set(line.position, { ...line, ...said });
+      for (const { line: earlier } of outdated) {
+        if (earlier.messageId !== undefined) await forget(line, earlier.messageId);
+      }
+      awaited.set(target, kept);
       return;
     }
-    const at = placeText(found.place);
-    const before = rewritten.get(at)?.line ?? found.line;
-    const { target: now, marker } = replaced(before, line);
+    const { target: now, marker } = replaced(found.line, line);
     takeMarker(line, marker);
     if (now === undefined) return;
-    rewritten.set(at, { place: found.place, line: now });
-    if (before.changedBy !== undefined) await forget(line, before.changedBy);
+    rewritten.set(bytes, { ...found, line: now });
+    if (found.line.changedBy !== undefined) await forget(line, found.line.changedBy);
     if (now.deleted === true && found.line.file !== undefined && found.line.position !== undefined) {
       fileKeys.push({ key: keys.attachment(bytes, found.line.position), value: undefined });
     }
@@ -209,8 +192,14 @@ function createTakingOver(store: ClientStore, { id, bytes, name }: Group, sha256
     writes: (): readonly Write[] => [
       ...[...lines.values()].flatMap((line) => olderWrites(line, bytes)),
       ...[...byMessageId].map(([messageId, position]) => olderMessageWrite(bytes, messageId, position)),
-      ...[...rewritten.values()].map(({ place, line }) => ({ key: rowAt(bytes, place), value: lineValue(line) })),
-      ...[...awaited].map(([messageId, places]) => awaitedWrite(bytes, messageId, places)),
+      ...rewritten.writes(),
+      ...[...awaited].map(([messageId, changes]) =>
+        awaitedWrite(
+          bytes,
+          messageId,
+          changes.map(({ place }) => place),
+        ),
+      ),
       ...fileKeys,
     ],
   };

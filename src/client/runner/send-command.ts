@@ -45,6 +45,8 @@ export function createSendCommand(world: {
 
   const storeTyped = async (id: GroupId, texts: Typed['texts']): Promise<void> => {
     const batch = state.begin();
+    // it may have ended for this device while the texts waited for their turn: then nothing would ever send them, or say so
+    checkMember(groupIn(batch.group(id)));
     for (const { localId, text, content } of texts) {
       const ordinal = state.nextOutboxOrdinal();
       batch.take(queueText(groupIn(batch.group(id)), { localId, ordinal, text, content, time: env.now() }));
@@ -91,9 +93,7 @@ export function createSendCommand(world: {
 
   return async (id, text, how = {}) => {
     const group = groupIn(state.groups.get(id));
-    const no = notAMember(group);
-    // in a parked group texts wait for the rejoin
-    if (no !== undefined && group.phase !== 'parked') throw new ClientError('refused', no);
+    checkMember(group);
     await checkHow(group, text, how);
     const localId = newClientId(env.now(), env.randomBytes);
     const content = encodeContent({ ...how, text }, env.randomBytes(SALT_BYTES));
@@ -101,6 +101,12 @@ export function createSendCommand(world: {
     await store.durable();
     return { id: localId };
   };
+}
+
+/** In a parked group texts wait for the rejoin. @throws ClientError `refused` */
+function checkMember(group: Group): void {
+  const no = notAMember(group);
+  if (no !== undefined && group.phase !== 'parked') throw new ClientError('refused', no);
 }
 
 /** Own texts of a group that are not in its log yet, as lines without a place. */

@@ -38,15 +38,20 @@ export function refusedMessages(
   return messages.map(({ id }) => ({ id, ...kind }));
 }
 
-/** The message that the answer's receipt is about: the last that was placed. */
-export function lastPlaced(
-  results: MessagesResponse['results'],
-): { readonly id: string; readonly position: number } | undefined {
+/**
+ * What the answer's receipt has to be about: the last message that was placed. Where that is no longer on the server it is the entry
+ * before all that still is; its head covers the message. `undefined`: nothing was placed.
+ */
+export function promisedPlace({
+  results,
+  logStart,
+}: Pick<MessagesResponse, 'results' | 'logStart'>): { readonly id?: string; readonly position: number } | undefined {
   let last: { readonly id: string; readonly position: number } | undefined;
   for (const { id, position } of results) {
     if (position !== undefined && position > (last?.position ?? 0)) last = { id, position };
   }
-  return last;
+  const isGone = last !== undefined && logStart !== undefined && last.position < logStart;
+  return isGone ? { position: logStart - 1 } : last;
 }
 
 const MESSAGE_PROBLEMS = {

@@ -1,4 +1,4 @@
-import { type Cursor, START_CURSOR } from '../../wire/ids.ts';
+import { type Cursor, type GroupId, START_CURSOR } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { CatchUpProgress, Connection } from '../chat-client.ts';
@@ -45,6 +45,8 @@ export function createSyncLoop(options: {
   readonly serial: Serial;
   readonly random: () => number;
   readonly now: () => number;
+  /** Resolves when the server has said whether it took the group's pending commit. @throws TransportError, Aborted */
+  readonly commitAnswered: (group: GroupId, signal: AbortSignal) => Promise<void>;
   readonly onConnection: (connection: Connection) => void;
   readonly onCaughtUp: (cursor: Cursor) => void;
   readonly onProgress: (progress: CatchUpProgress) => void;
@@ -70,7 +72,7 @@ export function createSyncLoop(options: {
     upToDateWaiters.clear();
   };
 
-  const fulfil = async (needs: Needs): Promise<void> => {
+  const fulfil = async (needs: Needs, signal: AbortSignal): Promise<void> => {
     switch (needs.kind) {
       case 'needs-accounts':
         return accounts.fetch(needs.accounts, needs.group);
@@ -81,10 +83,12 @@ export function createSyncLoop(options: {
         });
         return reader.putTree(needs.group, needs.epoch, tree.ratchetTree);
       }
+      case 'needs-answer':
+        return options.commitAnswered(needs.group, signal);
     }
   };
 
-  const readPage = async (page: Page, done: number): Promise<number> => {
+  const readPage = async (page: Page, done: number, signal: AbortSignal): Promise<number> => {
     let next = 0;
     while (next < page.entries.length) {
       const from = next;
@@ -95,9 +99,13 @@ export function createSyncLoop(options: {
         const progress = await meter.measure(page, done + next);
         if (progress !== undefined) options.onProgress(progress);
       }
-      if (slice.needs !== undefined) await fulfil(slice.needs);
+      if (slice.needs !== undefined) await fulfil(slice.needs, signal);
     }
-    await serial.run(() => reader.finishPage(page));
+    for (;;) {
+      const needs = await serial.run(() => reader.finishPage(page));
+      if (needs === undefined) break;
+      await fulfil(needs, signal);
+    }
     passed(page.cursor);
     const news = reader.takeStockNews();
     if (news.low || news.lastResortUsed) options.onStock(news);
@@ -116,7 +124,7 @@ export function createSyncLoop(options: {
       setConnection({ state: 'online' });
       switch (item.type) {
         case 'page':
-          done = await readPage(item, done);
+          done = await readPage(item, done, signal);
           break;
         case 'caught-up': {
           await serial.run(async () => {

@@ -78,7 +78,10 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
     accountGroups: () => ask(groupListResponse, { method: 'GET', path: '/v1/groups?of=account' }),
     accountByName: (name) => find(accountSchema, `/v1/accounts?name=${encodeURIComponent(name)}`),
     // also asked by a device that is not known yet, which gets no session
-    account: (id) => find(accountSchema, `/v1/accounts/${encodeURIComponent(id)}`, 'device-key'),
+    account: (id, newest) => {
+      const query = newest === undefined ? '' : '?newest=true';
+      return find(accountSchema, `/v1/accounts/${encodeURIComponent(id)}${query}`, 'device-key');
+    },
     stock: () => ask(stockSchema, { method: 'GET', path: '/v1/key-packages' }),
     publishKeyPackages: (key, keyPackages) =>
       ask(publishResultSchema, { method: 'PUT', path: '/v1/key-packages', key, body: { keyPackages } }),

@@ -70,7 +70,13 @@ export interface ServerApi {
   accountGroups(): Promise<GroupListResponse>;
   /** `undefined` when there is no such account. */
   accountByName(name: string): Promise<Account | undefined>;
-  account(id: AccountId): Promise<Account | undefined>;
+  /**
+   * `undefined` when there is no such account.
+   *
+   * @param newest as it is at the end of the log by now: what else of it was seen anywhere is in this answer, or never was in the
+   *   log. A node that does not come so far throws `not-ready` instead.
+   */
+  account(id: AccountId, newest?: 'newest'): Promise<Account | undefined>;
   stock(): Promise<KeyPackageStock>;
   publishKeyPackages(key: ClientId, keyPackages: readonly Uint8Array[]): Promise<PublishResult>;
   claimKeyPackages(key: ClientId, group: Uint8Array, accounts: readonly AccountId[]): Promise<ClaimResponse>;

@@ -88,7 +88,7 @@ function viewOf(tables: Tables, state: GroupState): GroupView {
     position: head.position as Position,
     head: head.hash,
     logStart: (start?.position ?? 1) as Position,
-    ...(start === undefined ? {} : { firstEpoch: start.epoch }),
+    ...(start === undefined ? {} : { firstEpoch: start.epoch, headBeforeStart: start.head }),
     roles: state.roles,
     opaque: state.declared !== undefined,
     roster: state.members,

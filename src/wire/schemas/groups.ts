@@ -146,7 +146,13 @@ export const messagesResponse = z.object({
   results: z.array(messageResultSchema).meta({ description: 'One a message, in the order of the request.' }),
   epoch: epochSchema,
   time: timeSchema.optional(),
-  receipt: receiptSchema.optional().meta({ description: 'For the last accepted message.' }),
+  receipt: receiptSchema
+    .optional()
+    .meta({ description: 'For the last accepted message; with `logStart`, for the entry before that.' }),
+  logStart: positionSchema.optional().meta({
+    description:
+      'First position that is kept. Present where all accepted messages stood before it: they were accepted earlier, and are gone.',
+  }),
 });
 export type MessagesResponse = z.infer<typeof messagesResponse>;
 

@@ -1,9 +1,12 @@
 import { expect, it } from 'vitest';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
+import { commitAnswered, prepareRejoin } from '../../../src/client/engine/commits.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
+import { addIntention } from '../../../src/client/engine/intentions.ts';
 import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
-import { applyWelcome } from '../../../src/client/engine/welcome.ts';
+import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
 import { createMlsConfig } from '../../../src/mls/config.ts';
+import { extractTree } from '../../../src/mls/framing.ts';
 import { formatIdentity } from '../../../src/mls/identity.ts';
 import { type CommitIntent, createCommit } from '../../../src/mls/session/commit.ts';
 import { createGroup } from '../../../src/mls/session/create.ts';
@@ -47,23 +50,31 @@ async function given(result: Promise<Step | Needs> | Step | Needs): Promise<Step
   return step;
 }
 
-for (const handshakes of ['public', 'private'] as const) {
-  it(`one commit may remove a device and add it again (${handshakes} handshakes): the invitation at the place of the removal is the way back`, async () => {
-    const [alice, bob] = [await person('alice'), await person('bob')];
-    for (const { directory } of [alice, bob]) {
-      for (const { me } of [alice, bob]) {
-        const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
-        directory.put({ id: me.account, name: me.name, devices, statements: [] });
-      }
+/** A group of alice's that bob is about to be in. */
+async function scene(handshakes: 'public' | 'private' = 'public') {
+  const [alice, bob] = [await person('alice'), await person('bob')];
+  for (const { directory } of [alice, bob]) {
+    for (const { me } of [alice, bob]) {
+      const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
+      directory.put({ id: me.account, name: me.name, devices, statements: [] });
     }
-    const groupId = crypto.getRandomValues(new Uint8Array(32));
-    const roles = { admins: [alice.me.account], invite: 'admins', join: 'invite' } as const;
-    const { identity, keys } = alice.me;
-    let state: GroupState = (await createGroup(suite, alice.config, { groupId, identity, keys, roles, now: NOW }))
-      .state;
-    let head = EMPTY_HEAD;
-    /** A commit of alice's, as an entry and the invitation that stands at its place. */
-    const place = async (at: number, intent: Partial<CommitIntent>) => {
+  }
+  const groupId = crypto.getRandomValues(new Uint8Array(32));
+  const roles = { admins: [alice.me.account], invite: 'admins', join: 'invite' } as const;
+  const { identity, keys } = alice.me;
+  let state: GroupState = (await createGroup(suite, alice.config, { groupId, identity, keys, roles, now: NOW })).state;
+  let head = EMPTY_HEAD;
+  const chained = (entry: GroupEntry) => {
+    const bytes = encodeEntry(entry);
+    head = nextHead(head, bytes, nodeSha256);
+    return { entry, bytes };
+  };
+  return {
+    bob,
+    groupId,
+    leafOfBob: () => membersOf(state).find((member) => member.identity === bob.me.identity)!.leaf,
+    /** A commit of alice's, as an entry, the invitation that stands at its place, and what leads in from outside behind it. */
+    place: async (at: number, intent: Partial<CommitIntent>) => {
       const made = await createCommit(suite, state, {
         inlineTree: true,
         groupInfoTree: true,
@@ -71,7 +82,7 @@ for (const handshakes of ['public', 'private'] as const) {
         ...(handshakes === 'private' ? { handshakes } : {}),
         ...intent,
       });
-      const entry: GroupEntry = {
+      const { entry, bytes } = chained({
         kind: 'commit',
         group: groupId,
         position: at as Position,
@@ -81,10 +92,8 @@ for (const handshakes of ['public', 'private'] as const) {
         time: NOW,
         payload: made.commit,
         ...(handshakes === 'private' ? { roster: { added: [bob.me.device], removed: [bob.me.device] } } : {}),
-      } as GroupEntry;
+      } as GroupEntry);
       state = made.next;
-      const bytes = encodeEntry(entry);
-      head = nextHead(head, bytes, nodeSha256);
       const payload = {
         group: groupId,
         name: 'tea',
@@ -96,15 +105,33 @@ for (const handshakes of ['public', 'private'] as const) {
         welcome: made.welcome!,
       };
       const welcome: WelcomeEntry = { kind: 'welcome', time: NOW, sender: alice.me.device, payload };
-      return { entry, bytes, welcome };
-    };
+      const { groupInfo } = made;
+      const wayIn = { groupInfo, ratchetTree: extractTree(groupInfo)!, epoch: epochOf(state), handshakes };
+      return { entry, bytes, welcome, wayIn };
+    },
+    /** What bob has asked for from outside, as the log took it. */
+    placeOwn: (at: number, { pending }: Group) =>
+      chained({
+        kind: 'commit',
+        group: groupId,
+        position: at as Position,
+        id: pending!.id,
+        sender: bob.me.device,
+        epoch: pending!.epoch,
+        time: NOW,
+        payload: pending!.body.commit,
+      }),
+  };
+}
 
+for (const handshakes of ['public', 'private'] as const) {
+  it(`one commit may remove a device and add it again (${handshakes} handshakes): the invitation at the place of the removal is the way back`, async () => {
+    const { bob, place, leafOfBob } = await scene(handshakes);
     const first = await packageOf(bob);
     const added = await place(1, { add: [first.bytes] });
     let group: Group = (await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }))).group;
     const second = await packageOf(bob);
-    const { leaf } = membersOf(state).find((member) => member.identity === bob.me.identity)!;
-    const again = await place(2, { remove: [leaf], add: [second.bytes] });
+    const again = await place(2, { remove: [leafOfBob()], add: [second.bytes] });
     group = (await given(applyEntry(bob, group, again.entry, again.bytes))).group;
     expect(group).toMatchObject({ phase: 'removed', position: 2 });
     const back = await given(applyWelcome(bob, group, again.welcome, { keyPackage: second }));
@@ -116,3 +143,39 @@ for (const handshakes of ['public', 'private'] as const) {
     });
   });
 }
+
+it('an invitation that is read while an own join from outside is on its way does not forget it: it is no removal', async () => {
+  const { bob, groupId, place, placeOwn } = await scene();
+  const keyPackage = await packageOf(bob);
+  const added = await place(1, { add: [keyPackage.bytes] });
+  const asked = addIntention(emptyGroup(groupId, 'tea'), 'join', { kind: 'rejoin' }).group;
+  const joining = (await given(prepareRejoin(bob, asked, added.wayIn))).group;
+  const invited = await given(applyWelcome(bob, joining, added.welcome, { keyPackage }));
+  expect(invited.group).toMatchObject({ phase: 'member', position: 1, intentions: [] });
+  expect(invited.signals).toMatchObject([{ kind: 'intention', outcome: { kind: 'done' } }]);
+  const own = placeOwn(2, joining);
+  const joined = await given(applyEntry(bob, invited.group, own.entry, own.bytes));
+  expect(joined.lines.map(({ kind }) => kind)).toEqual(['joined']);
+  expect(joined.group).toMatchObject({ phase: 'member', position: 2 });
+  expect(joined.group.pending).toBeUndefined();
+  expect(epochOf(joined.group.mls!)).toBe(2);
+  // the server may as well have refused it
+  const refused = commitAnswered(invited.group, invited.group.pending!.id, { kind: 'conflict', epoch: 2 }).group;
+  expect([refused.phase, refused.pending]).toEqual(['member', undefined]);
+});
+
+it('who has asked to come in again from outside, and reads only then that it was taken out, is in again', async () => {
+  const { bob, place, placeOwn, leafOfBob } = await scene();
+  const keyPackage = await packageOf(bob);
+  const added = await place(1, { add: [keyPackage.bytes] });
+  const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage }));
+  const out = await place(2, { remove: [leafOfBob()] });
+  const asked = addIntention(group, 'again', { kind: 'rejoin' }).group;
+  const again = (await given(prepareRejoin(bob, asked, out.wayIn))).group;
+  const removed = await given(applyEntry(bob, again, out.entry, out.bytes));
+  expect(removed.group).toMatchObject({ phase: 'removed', position: 2 });
+  const own = placeOwn(3, again);
+  const joined = await given(applyEntry(bob, removed.group, own.entry, own.bytes));
+  expect(joined.group).toMatchObject({ phase: 'member', position: 3 });
+  expect(epochOf(joined.group.mls!)).toBe(3);
+});

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { refuseIntention } from '../../../src/client/engine/intentions.ts';
-import { leadsOn, RECOVERY_ATTEMPTS_MAX, reportAnswered, tryRecovery } from '../../../src/client/engine/recovery.ts';
+import {
+  endedMeanwhile,
+  leadsOn,
+  passedOver,
+  RECOVERY_ATTEMPTS_MAX,
+  reportAnswered,
+  tryRecovery,
+} from '../../../src/client/engine/recovery.ts';
 import type { EngineEnv, Group, Recovery } from '../../../src/client/engine/types.ts';
 import { emptyGroup } from '../../../src/client/engine/welcome.ts';
 import { nodeSha256 } from '../../../src/mls/suite-node.ts';
@@ -43,4 +50,17 @@ test('D21: a commit is reported first, then joining again is tried so often and 
 test('a GroupInfo that does not lead past the commit is no way back', () => {
   expect(leadsOn(parked, 11)).toBe(false);
   expect(leadsOn(parked, 12)).toBe(true);
+});
+
+test('a parked group that the server knows no longer is at its end: told once, and nothing is tried any more', () => {
+  const asked = tryRecovery(env, reportAnswered(parked, 40).group).group;
+  const ended = endedMeanwhile(env, passedOver(passedOver(asked, 44), 43));
+  const text =
+    'Commit 12 by mallory could not be processed here, and this device was taken out of the group in the meantime ' +
+    '(3 before that cannot be read).';
+  expect(ended.lines).toEqual([{ kind: 'warning', text, time: 1, position: 44 }]);
+  expect(ended.signals).toMatchObject([{ kind: 'intention', outcome: { kind: 'refused' } }]);
+  expect(kinds(ended.group)).toEqual([]);
+  expect(endedMeanwhile(env, ended.group)).toMatchObject({ group: ended.group, lines: [] });
+  expect(passedOver(ended.group, 50)).toBe(ended.group);
 });

@@ -1,46 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ChatClient, HistoryLine } from '../../../src/client/chat-client.ts';
 import { packHistory } from '../../../src/client/history/pack-history.ts';
 import { unpackHistory } from '../../../src/client/history/unpack-history.ts';
-import { openChatClient } from '../../../src/client/open-chat-client.ts';
-import { linkFolder } from '../../../src/client/open-new-device.ts';
 import { type GroupId, START_CURSOR } from '../../../src/wire/ids.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { useChats } from '../../support/chats.ts';
 import { until } from '../../support/until.ts';
 
-let server: TestServer;
-let folder: string;
-const open = new Set<ChatClient>();
-beforeAll(async () => {
-  server = await startServer();
-  folder = await mkdtemp(join(tmpdir(), 'mlschat-moved-'));
-});
-afterAll(async () => {
-  await Promise.all([...open].map((chat) => chat.close()));
-  await server[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
-
-const start = async (userName: string, dir = userName): Promise<ChatClient> => {
-  const chat = await openChatClient({
-    ...{ dir: join(folder, dir), server: server.url(), userName, deviceLabel: dir, inProcess: true },
-  });
-  open.add(chat);
-  return chat;
-};
+const { folderOf, start, stop, link } = useChats();
 const linkTo = async (chat: ChatClient, dir: string, userName: string): Promise<ChatClient> => {
-  const { account } = (await chat.status()).me;
-  let offered: (code: string) => void = () => {};
-  const offer = new Promise<string>((resolve) => {
-    offered = resolve;
-  });
-  const signal = AbortSignal.timeout(240_000);
-  const linked = linkFolder({ dir: join(folder, dir), server: server.url(), account, signal, onOffer: offered });
-  expect(await chat.link(await Promise.race([offer, linked]))).toEqual({ kind: 'done' });
-  await linked;
+  await link(chat, dir);
   return start(userName, dir);
 };
 type Message = HistoryLine & { readonly kind: 'message' };
@@ -81,7 +49,7 @@ test('a second device gets what was written before it joined: replies, edits, fi
   await until(async () => (await phone.groups())[0]?.state === 'member');
   await said(cat, 'after the join');
   await has(phone, group, 'after the join');
-  const path = join(folder, 'packed');
+  const path = folderOf('packed');
   const { code } = await packHistory(dan, path);
 
   // between packing and unpacking
@@ -124,8 +92,7 @@ test('a second device gets what was written before it joined: replies, edits, fi
       'changed by the phone',
   );
 
-  open.delete(phone);
-  await phone.close();
+  await stop(phone);
   const again = await start('dan', 'dan-phone');
   expect((await again.recent(group, 1_000)).length).toBeGreaterThan(expected.length);
   expect(await texts(again, group)).toContain('the first thing, corrected');

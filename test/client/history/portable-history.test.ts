@@ -9,6 +9,7 @@ import type { StoredIdentity } from '../../../src/client/runner/identity.ts';
 import { createPortableHistory } from '../../../src/client/runner/portable-history.ts';
 import { createSerial } from '../../../src/client/runner/serial.ts';
 import { readHistory, readRecent, scanRecent } from '../../../src/client/store/history-rows.ts';
+import { rangeOf } from '../../../src/client/store/keys.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
 import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
 import { cursorFromBlock } from '../../../src/wire/cursor.ts';
@@ -129,6 +130,39 @@ test('whenever it joined, packed and unpacked, in whatever pieces: a device ends
     ),
     { numRuns: 150 },
   );
+});
+
+test('of however many changes of a message that is not here, a row of a few places is kept: one of each account', async () => {
+  const [always, later] = [await openDevice(), await openDevice()];
+  const said = linesOf([
+    { kind: 'say', by: 'ann', target: 0 },
+    ...Array.from(
+      { length: 60 },
+      (_none, number) => ({ kind: 'edit', by: number % 9 === 0 ? 'ben' : 'ann', target: 0 }) as const,
+    ),
+  ]);
+  const changes = () => later.store.range({ ...rangeOf('awaited') });
+  const texts = async (): Promise<readonly string[]> =>
+    (await later.shown()).flatMap((line) => (line.kind === 'message' && line.text !== '' ? [line.text] : []));
+  for (const [index, content] of said.entries()) {
+    await always.comes(index + 1, content);
+    if (index > 0) await later.comes(index + 1, content);
+  }
+  expect((await changes()).map(([, value]) => Buffer.from(value).toString().split(' ').length)).toEqual([2]);
+  expect(await texts()).toEqual(['edited at 56', 'edited at 61']); // the newest of each
+  const gone = {
+    ...said[1]!,
+    id: 'gone',
+    messageId: 'gone',
+    text: '',
+    deleted: true,
+    sender: fakePerson('ann'),
+  } as HistoryContent;
+  await later.comes(62, gone);
+  await later.comes(63, { ...said[60]!, id: 'too-late', messageId: 'too-late' } as HistoryContent);
+  expect(await texts()).toEqual(['edited at 56']);
+  await later.history.takeOver(GROUP, (await always.packed()).slice(0, 1));
+  expect((await later.shown())[0]).toMatchObject({ position: 1, text: '', deleted: true });
 });
 
 test('taken-over lines are read like any other: by cursor in any steps, from the end, and when all is searched', async () => {
