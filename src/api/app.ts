@@ -73,7 +73,8 @@ export function createApp(deps: ApiDeps): ApiApp {
   const handle = app.callback();
   return {
     callback: () => (request, response) => {
-      if (admission.enter(request, response)) void handle(request, response); // answers its failures itself
+      if (!admission.enter(request, response)) return;
+      void handle(request, response).finally(() => admission.answered(response)); // answers its failures itself
     },
   };
 }

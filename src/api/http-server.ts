@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ApiApp } from './app.ts';
 import { endBrokenConnections } from './broken-connections.ts';
+import { closeQueuedAnswers } from './queued-answers.ts';
 
 /** What is still being sent this long after it was answered is cut. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -41,6 +42,7 @@ export async function openHttpServer(
     app.callback(),
   );
   endBrokenConnections(server);
+  closeQueuedAnswers(server);
   const unused = trackUnused(server);
   await listen(server, place);
   const { port } = server.address() as AddressInfo;

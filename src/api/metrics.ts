@@ -17,7 +17,7 @@ export function createMetrics(sources: {
   readonly readModel: Pick<ReadModel, 'checkpoint' | 'readiness' | 'restarts'>;
   readonly streams: StreamRegistry;
   readonly gate: Gate;
-  readonly admission: Pick<Admission, 'limit' | 'readsLimit' | 'turnedAway' | 'awaited'>;
+  readonly admission: Pick<Admission, 'inside' | 'limit' | 'readsLimit' | 'turnedAway' | 'awaited'>;
 }): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -74,6 +74,7 @@ export function createMetrics(sources: {
     'Reads that may be on their way to being authenticated at once.',
     () => sources.admission.readsLimit,
   );
+  gauge('mlsd_admission_inside', 'Requests at the door.', () => sources.admission.inside);
   gauge('mlsd_bodies_awaited', 'Requests whose bodies are being read.', () => sources.admission.awaited);
   new Counter({
     name: 'mlsd_turned_away_total',

@@ -17,11 +17,12 @@ export async function closeAll(opened: Close[]): Promise<void> {
 /**
  * The same for what was opened before something else failed.
  *
- * @returns what to throw: that failure; AggregateError with its message, of it and what the closing threw, when that failed too
+ * @returns what to throw: that failure, whose code says what to do; what the closing threw stands in its `suppressed`
  */
 export async function closedAfter(failure: unknown, opened: Close[]): Promise<unknown> {
   const more = await closeEach(opened);
-  return more.length === 0 ? failure : new AggregateError([failure, ...more], messageOf(failure));
+  if (more.length === 0) return failure;
+  return Object.assign(failure instanceof Error ? failure : new Error(messageOf(failure)), { suppressed: more });
 }
 
 /** @returns what was thrown */

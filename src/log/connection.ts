@@ -70,7 +70,7 @@ export interface LogConnection extends AsyncDisposable {
   readonly appends: Suspicion;
   /** Whether nothing can be read: of its own for the same reason. */
   readonly reads: Suspicion;
-  /** The highest sequence that an append of this connection is known to stand at; 0 before the first. */
+  /** The highest sequence that an append is known to stand at; 0 before the first on this server. */
   readonly newestStored: number;
   /** Says where an append stands. */
   noteStored(sequence: number): void;
@@ -110,6 +110,7 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
   let state: ConnectionState = 'connected';
   let newestStored = 0;
   const leave = (): void => {
+    newestStored = 0; // what else it said may not be so either
     if (state !== 'connected' || options.servers.length < 2) return;
     nats.reconnect().catch(() => undefined); // closed meanwhile: there is nothing to leave
   };

@@ -152,6 +152,7 @@ export async function openPullSession(
     close() {
       ended = true;
       clearInterval(watchdog);
+      stall.close();
       unwatch();
       signal?.removeEventListener('abort', end);
       subscription.unsubscribe();

@@ -1,11 +1,9 @@
-import { LogError } from './errors.ts';
-
 export interface StallWatchOptions {
   /** The sequence that is to come next. */
   readonly next: () => number;
   /** The highest sequence that is known to be taken. */
   readonly newestKnown: () => number;
-  /** Asks where the log ends. @throws LogError */
+  /** Asks where the log ends; a failure says nothing. */
   readonly lastSequence: () => Promise<number>;
   /** Told once. */
   readonly onStalled: () => void;
@@ -20,6 +18,8 @@ export interface StallWatch {
   heard(): void;
   /** To be called now and then while something is asked for and nothing has come. */
   look(): void;
+  /** Nothing is told any more. */
+  close(): void;
 }
 
 /** What the log has had for so long has to have come. */
@@ -28,21 +28,19 @@ const OWED_MAX_MS = 5_000;
 export function createStallWatch({ next, newestKnown, lastSequence, onStalled }: StallWatchOptions): StallWatch {
   let owedSince: number | undefined;
   let isAsking = false;
-  let isStalled = false;
+  let isOver = false;
 
   const ask = async (): Promise<void> => {
     const awaited = next();
     const askedAt = performance.now();
-    const asked = await lastSequence().catch((error: unknown) => {
-      if (error instanceof LogError) return 0; // who does not answer says nothing: the connection judges that
-      throw error;
-    });
-    if (next() !== awaited) return;
+    // who does not answer, or not sensibly, says nothing: the connection judges that
+    const asked = await lastSequence().catch(() => 0);
+    if (isOver || next() !== awaited) return;
     // a server that is cut off from the others may still answer, with what it knew last
     const last = Math.max(asked, newestKnown());
     owedSince = last < awaited ? undefined : (owedSince ?? askedAt);
-    if (owedSince === undefined || performance.now() - owedSince < OWED_MAX_MS || isStalled) return;
-    isStalled = true;
+    if (owedSince === undefined || performance.now() - owedSince < OWED_MAX_MS) return;
+    isOver = true;
     onStalled();
   };
   return {
@@ -50,11 +48,14 @@ export function createStallWatch({ next, newestKnown, lastSequence, onStalled }:
       owedSince = undefined;
     },
     look() {
-      if (isAsking || isStalled) return;
+      if (isAsking || isOver) return;
       isAsking = true;
       void ask().finally(() => {
         isAsking = false;
       });
+    },
+    close() {
+      isOver = true;
     },
   };
 }

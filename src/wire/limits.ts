@@ -80,6 +80,6 @@ export const DEFAULT_LIMITS: Limits = {
   attachmentRetentionMs: 30 * DAY_MS,
   attachmentsPerMinute: 60,
   deviceOffersPerMinute: 10,
-  deviceOffersPerAccount: 100,
+  deviceOffersPerAccount: 1_000,
   deviceOfferTtlMs: 15 * 60 * 1000,
 };

@@ -16,6 +16,14 @@ function openServer() {
   let inside = 0;
   return {
     limit,
+    /** All that is under way is done, and nothing comes. */
+    drain(): void {
+      for (; inside > 0; inside -= 1) {
+        now += 10;
+        limit.done(now);
+        limit.leave(now);
+      }
+    },
     /** It does so many a second, one after another; callers are always so many, or more than may be in. */
     play(perSecond: number, seconds: number, callers = Number.POSITIVE_INFINITY): void {
       for (let i = 0; i < perSecond * seconds; i += 1) {
@@ -71,6 +79,22 @@ describe('an adaptive limit', () => {
     expect(limit.current).toBe(BOUNDS.floor);
     play(100, 2, 2);
     expect(limit.current).toBe(BOUNDS.start);
+  });
+
+  it('is that also when it is quiet after an overload, or the few that come are slow', () => {
+    for (const callers of [undefined, 2]) {
+      const { limit, play, drain } = openServer();
+      play(100, 5);
+      drain();
+      expect(limit.current).toBe(BOUNDS.floor);
+      if (callers === undefined) {
+        limit.enter(3_600_000);
+        expect(limit.current).toBe(BOUNDS.start);
+      } else {
+        play(10, 20, callers); // 200 ms each
+        expect(limit.current).toBe(BOUNDS.start);
+      }
+    }
   });
 });
 

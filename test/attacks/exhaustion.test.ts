@@ -125,3 +125,23 @@ it('D13: answers that nobody reads cost a bounded memory and are cut after a whi
   await until(async () => (await alice.http.request('GET', target)).status === 200);
   agent.destroy();
 });
+
+const BEHIND = 60;
+
+it('D13: what waits behind another request on a connection that breaks keeps no place at the door', async () => {
+  await using server = await startServer();
+  const alice = await TestDevice.register(server.url(), 'alice');
+  const { port } = server.running().http;
+  for (const behind of ['GET /v1/nothing', 'POST /v1/groups']) {
+    const head = `GET /v1/accounts/${alice.account}?newest=true HTTP/1.1\r\nhost: x\r\n\r\n`;
+    for (let i = 0; i < 4; i += 1) {
+      const socket = connect({ port, host: '127.0.0.1' });
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.write(head + `${behind} HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(BEHIND), () => socket.resetAndDestroy());
+      await closed;
+      const { status } = await fetch(`${server.url()}/v1/nothing`, { method: 'GET' });
+      expect([404, 503]).toContain(status); // by now the connection has been read
+    }
+    await until(async () => (await figure(server.url(), 'mlsd_admission_inside')) === 0);
+  }
+});

@@ -20,16 +20,20 @@ const SECONDS = 5;
 const CONNECTIONS = 400;
 /**
  * Bounds of a machine of full speed that has nothing else to do, by the clock of the load process, whose own delay is in it.
- * Where calm itself is slow they are multiples of calm, as it was before the storm or after it.
+ * Where calm itself is slow they are multiples of calm as it was before the storm.
  */
 const ACCEPTED_P99 = { ms: 250, ofCalm: 15 };
 const REFUSED_P99 = { ms: 100, ofCalm: 8 };
 /**
  * Where the server took most of a storm, the machine has become faster since calm was measured, and the storm was none; where
- * it was late, the machine may have become slower. Either is seen again unless somebody else used the machine.
+ * others used the machine, being late says nothing. Only then there is another round.
  */
 const ROUNDS_MAX = 3;
+/** Of the time that the server's main thread could have run. */
+const OTHERS_SHARE_MAX = 0.3;
+/** So soon after a storm calm is calm again: all is accepted, in the time that a storm may take at most. */
 const RECOVERY_MS = 5_000;
+const RECOVERED_P99 = { ms: 250, ofCalm: 8 };
 /** Garbage between two collections included. */
 const GROWTH_MAX_MIB = 160;
 
@@ -80,10 +84,16 @@ async function playRound(server: ServerProcess, load: LoadProcess, senders: read
   const loadOwnDelayP99Ms = load.ownDelayMs();
   const serverAfter = await readServer(url);
   const growth = memoryMib(pid) - memoryBefore;
-  const after = await load.play({ url, senders, requests: WARM_UP, inFlight: CALM_IN_FLIGHT });
+  const calmP99 = quantile(times(calm, 201), 0.99);
+  const after: Sent[] = [];
+  let hasRecovered = false;
+  for (const from = performance.now(); !hasRecovered && performance.now() - from < RECOVERY_MS; ) {
+    const again = await load.play({ url, senders, requests: WARM_UP, inFlight: CALM_IN_FLIGHT });
+    after.push(...again);
+    hasRecovered = refusedOf(again) === 0 && quantile(times(again, 201), 0.99) < within(RECOVERED_P99, calmP99);
+  }
   const accepted = storm.filter(({ status }) => status === 201);
   const refused = storm.filter(({ status }) => status === 503);
-  const calmP99 = Math.max(...[calm, after].map((sent) => quantile(times(sent, 201), 0.99)));
   const lasted = secondsOf(storm);
   const figures = {
     calm: { perSecond: calmPerSecond, p99: calmP99 },
@@ -103,18 +113,31 @@ async function playRound(server: ServerProcess, load: LoadProcess, senders: read
       waitedForProcessor: (waited - waitedBefore) / (waited - waitedBefore + ran - ranBefore),
     },
     growth,
+    afterP99: quantile(times(after, 201), 0.99),
   };
-  return { calm, storm, after, accepted, refused, calmP99, figures };
+  return { calm, storm, after, accepted, refused, calmP99, hasRecovered, figures };
 }
 
-/** Whether it was a storm, and who was answered in it was answered in time. */
-function isInTime({ accepted, refused, calmP99 }: Round): boolean {
-  const within = ({ ms, ofCalm }: typeof ACCEPTED_P99): number => Math.max(ms, ofCalm * calmP99);
+function within({ ms, ofCalm }: typeof ACCEPTED_P99, calmP99: number): number {
+  return Math.max(ms, ofCalm * calmP99);
+}
+
+const isStorm = ({ accepted, refused }: Round): boolean => refused.length > accepted.length;
+
+/** Whether it was a storm, who was answered in it was answered in time, and it was soon over. */
+function isInTime(round: Round): boolean {
+  const { accepted, refused, calmP99, hasRecovered } = round;
   return (
-    refused.length > accepted.length &&
-    quantile(times(accepted, 201), 0.99) < within(ACCEPTED_P99) &&
-    quantile(times(refused, 503), 0.99) < within(REFUSED_P99)
+    isStorm(round) &&
+    hasRecovered &&
+    quantile(times(accepted, 201), 0.99) < within(ACCEPTED_P99, calmP99) &&
+    quantile(times(refused, 503), 0.99) < within(REFUSED_P99, calmP99)
   );
+}
+
+/** Whether a round that was late says something about the server. */
+function isTelling(round: Round): boolean {
+  return isStorm(round) && round.figures.server.waitedForProcessor < OTHERS_SHARE_MAX;
 }
 
 it(`D13: at ${TIMES} times the load it can take the server says so at once, stays in memory, and answers in time what it accepts; ${CALLERS} callers and a burst of ${BURST} are no overload`, async () => {
@@ -128,15 +151,17 @@ it(`D13: at ${TIMES} times the load it can take the server says so at once, stay
   expect([refusedOf(burst), refusedOf(callers)]).toEqual([0, 0]);
   const rounds: Round[] = [];
   do rounds.push(await playRound(server, load, senders));
-  while (!isInTime(rounds.at(-1)!) && rounds.length < ROUNDS_MAX);
+  while (!isInTime(rounds.at(-1)!) && !isTelling(rounds.at(-1)!) && rounds.length < ROUNDS_MAX);
   const figures = JSON.stringify(rounds.map((round) => round.figures));
   console.log(`overload: ${figures}`);
-  expect(rounds.some(isInTime), figures).toBe(true);
+  expect(isInTime(rounds.at(-1)!), figures).toBe(true);
+  const again = await load.play({ url, senders, requests: BURST, inFlight: BURST });
+  expect(refusedOf(again)).toBe(0);
   for (const { storm, refused, after, figures } of rounds) {
     expect(storm.filter(({ status }) => status !== 201 && status !== 503)).toEqual([]);
     expect(refused.every(({ retryAfter }) => retryAfter)).toBe(true);
     expect(figures.growth).toBeLessThan(GROWTH_MAX_MIB);
-    expect(after.filter(({ at, status }) => at > RECOVERY_MS && status !== 201)).toEqual([]);
+    expect(after.filter(({ status }) => status !== 201 && status !== 503)).toEqual([]);
     expect(times(after, 201).length).toBeGreaterThan(0);
   }
 
@@ -145,7 +170,12 @@ it(`D13: at ${TIMES} times the load it can take the server says so at once, stay
   const stored = new Set(
     (await device.syncAll(1_000)).flatMap((entry) => (entry.kind === 'message' ? [entry.id] : [])),
   );
-  const sent = [...burst, ...callers, ...rounds.flatMap((round) => [...round.calm, ...round.storm, ...round.after])];
+  const sent = [
+    ...burst,
+    ...callers,
+    ...again,
+    ...rounds.flatMap((round) => [...round.calm, ...round.storm, ...round.after]),
+  ];
   const mine = sent.filter(({ sender, status }) => sender === 0 && status === 201);
   expect(mine.filter(({ id }) => !stored.has(id))).toEqual([]);
   expect(await ledger.differences(group, [device])).toEqual([]);

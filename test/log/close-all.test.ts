@@ -29,6 +29,7 @@ describe('closing what was opened', () => {
     const stuck = new LogError('server-failed', 'stuck');
     expect(await closedAfter(failure, [async () => undefined])).toBe(failure);
     const both = await closedAfter(failure, [() => Promise.reject(stuck)]);
-    expect(both).toMatchObject({ message: failure.message, errors: [failure, stuck] });
+    expect(both).toBe(failure);
+    expect(both).toMatchObject({ code: 'rolled-back', suppressed: [stuck] });
   });
 });

@@ -48,13 +48,19 @@ export function createAdaptiveLimit(bounds: {
     spent += underWay * (now - at);
     at = now;
   };
+  const begin = (now: number): void => {
+    from = now;
+    spent = 0;
+    finished = 0;
+    turnedAway = 0;
+  };
   const judge = (elapsed: number): void => {
     const mean = spent / elapsed;
     const tookMs = spent / finished;
     const inTime = (finished / elapsed) * targetMs;
     if (tookMs > targetMs) {
       // few that are slow are no overload: turning others away would not make them faster
-      if (mean >= USED_SHARE * floor) current = Math.max(floor, Math.min(current, inTime));
+      current = mean >= USED_SHARE * floor ? Math.max(floor, Math.min(current, inTime)) : Math.max(current, start);
     } else if (turnedAway > 0 || mean >= USED_SHARE * current) {
       current = Math.min(max, GROWTH_MAX * current, Math.max(current, inTime));
     } else current = Math.max(current, start);
@@ -64,6 +70,10 @@ export function createAdaptiveLimit(bounds: {
       return Math.floor(current);
     },
     enter(now) {
+      if (underWay === 0 && now - at >= WINDOW_MS) {
+        current = Math.max(current, start);
+        begin(now);
+      }
       advance(now);
       underWay += 1;
     },
@@ -77,10 +87,7 @@ export function createAdaptiveLimit(bounds: {
       const elapsed = now - from;
       if (elapsed < WINDOW_MS || finished < WINDOW_MIN) return;
       judge(elapsed);
-      from = now;
-      spent = 0;
-      finished = 0;
-      turnedAway = 0;
+      begin(now);
     },
     refused() {
       turnedAway += 1;

@@ -15,6 +15,8 @@ export interface Admission {
   enter(request: IncomingMessage, response: ServerResponse): boolean;
   /** The request has been authenticated: from here on it is counted at the gate, or nowhere. */
   leave(response: ServerResponse): void;
+  /** All that was to be done for it is done; an answer that waits behind another one on its connection is closed much later. */
+  answered(response: ServerResponse): void;
   /**
    * Its body is read from here on. How long that takes is its sender's doing: it says nothing about this server, and a body
    * that is late holds no place, or a few slow senders could keep everybody else out.
@@ -119,6 +121,7 @@ export function createAdmission(
       return true;
     },
     leave: (response) => leave(response, true),
+    answered: (response) => leave(response, false),
     awaitBody(response) {
       const lane = inside.get(response);
       if (lane === undefined) return;

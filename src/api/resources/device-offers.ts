@@ -82,7 +82,7 @@ async function put({
 }
 
 /**
- * Whoever knows an account can leave offers for it: however many do, the others have room. An offer that is put again has its place.
+ * Whoever knows an account can leave offers for it: however many one address may leave while they wait, others have room. An offer that is put again has its place.
  * What is on its way at the same moment may go over by itself.
  */
 async function checkRoom(
