@@ -1,29 +1,38 @@
-/** `npm run faults -- --rounds 200 [--seed N] [--pause 30s]`, or `--soak 30m`: long runs by hand, with a summary. */
-import { parseArgs } from 'node:util';
+import yargs from 'yargs';
 import { playRounds } from './rounds.ts';
 import { soak } from './soak.ts';
 
 const UNITS_S = { s: 1, m: 60, h: 3_600 } as const;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '200' },
-    seed: { type: 'string' },
-    pause: { type: 'string', default: '30s' },
-    soak: { type: 'string' },
-  },
-});
+const values = await yargs(process.argv.slice(2))
+  .scriptName('npm run faults --')
+  .usage(
+    '$0 [--rounds N] [--seed N] [--pause TIME] | --soak TIME\n\nLong runs by hand, with a summary; times are such as 30s, 30m or 1h.',
+  )
+  .options({
+    rounds: { type: 'number', default: 200, describe: 'so many rounds, each with one fault under load' },
+    seed: { type: 'number', describe: 'of the rounds; by chance unless given' },
+    pause: { type: 'string', default: '30s', coerce: secondsOf, describe: 'how long a stopped process stays stopped' },
+    soak: { type: 'string', coerce: secondsOf, describe: 'no faults, but load for so long, and a look at memory' },
+  })
+  .check(
+    ({ rounds, seed }) =>
+      [rounds, seed ?? 0].every((n) => Number.isSafeInteger(n) && n >= 0) || 'a whole number is needed',
+  )
+  .version(false)
+  .strict()
+  .parseAsync();
 const say = (text: string): void => void process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
-process.exitCode = (await (values.soak === undefined ? rounds() : soakFor(secondsOf(values.soak)))) ? 0 : 1;
+process.exitCode = (await (values.soak === undefined ? rounds() : soakFor(values.soak))) ? 0 : 1;
 
 async function rounds(): Promise<boolean> {
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-  const count = Number(values.rounds);
+  const seed = values.seed ?? Math.floor(Math.random() * 2 ** 31);
+  const count = values.rounds;
   say(`${count} rounds, seed ${seed}`);
   const summary = await playRounds({
     seed,
     rounds: count,
-    pauseMs: secondsOf(values.pause) * 1000,
+    pauseMs: values.pause * 1000,
     onRound: say,
   });
   say(JSON.stringify({ seed, rounds: count, ...summary }, null, 2));

@@ -14,16 +14,25 @@ const USAGE = `npm run simulate -- [--seed N] [--histories N | --hours H] [--the
 const HOUR_MS = 3_600_000;
 const SAY_EVERY = 100;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    histories: { type: 'string' },
-    hours: { type: 'string' },
-    theme: { type: 'string' },
-    verbose: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+const OPTIONS = {
+  seed: { type: 'string' },
+  histories: { type: 'string' },
+  hours: { type: 'string' },
+  theme: { type: 'string' },
+  verbose: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+function read() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const values = read();
 
 function numberOf(text: string | undefined, name: string): number | undefined {
   if (text === undefined) return undefined;
