@@ -177,6 +177,32 @@ describe('a file', () => {
     expect(await filesOf(alice, group)).toHaveLength(1);
   });
 
+  test('that waits when its sender is taken out is said to be not sent, and is not sent when it is invited again', async () => {
+    const { at, hand } = crooked();
+    const { alice, bob, group } = await pair(at);
+    hand.put = () => {
+      throw new TransportError('unreachable', 'nothing listens there');
+    };
+    const { id } = await bob.chat.sendFile(group, photo(some(1_000)));
+    const uploadRows = () => [...bob.rows.keys()].filter((key) => key.startsWith('75'));
+    expect(uploadRows()).toHaveLength(1);
+    expect(await alice.chat.remove(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
+    const refused = 'you are no longer a member';
+    await until(() => bob.events.some((event) => event.type === 'sent' && event.id === id));
+    expect(bob.events.filter(({ type }) => type === 'sent')).toEqual([{ type: 'sent', id, refused }]);
+    const warned = (await bob.lines(group)).filter(({ kind }) => kind === 'warning');
+    expect(warned).toMatchObject([{ text: `Not sent (${refused}): photo.jpg` }]);
+    expect(await bob.chat.flushed(120_000)).toBe(0);
+    expect(uploadRows()).toEqual([]);
+    hand.put = () => {};
+    expect(await alice.chat.invite(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
+    await bob.chat.caughtUp(120_000);
+    await bob.chat.send(group, 'here again');
+    await alice.waitForText(group, 'here again');
+    expect(await filesOf(alice, group)).toEqual([]);
+    expect(hand.blobs).toEqual([]);
+  });
+
   test('is announced exactly once, wherever its sender dies and whichever answer is lost', async () => {
     const fake = createFakeServer();
     let fault = { at: 0, applied: false };

@@ -156,8 +156,11 @@ describe('a server that lies about an account is caught, with one alarm that nam
 });
 
 describe('a node that has not come as far as another alarms nobody', () => {
-  /** Alice asks a node that has bob as he was registered, until it is asked for the newest; then it does `whenAsked`. */
-  async function overSlowNode(whenAsked: () => void) {
+  /**
+   * Alice asks a node that has bob as he was registered, until it is asked for the newest; then it does `whenAsked`, and shows the
+   * newest unless that says otherwise.
+   */
+  async function overSlowNode(whenAsked: () => 'still-old' | undefined) {
     const server = createFakeServer();
     let isBehind = false;
     const slow: ConnectableServer = {
@@ -176,8 +179,8 @@ describe('a node that has not come as far as another alarms nobody', () => {
           ...api,
           accountByName: async (name) => old(await api.accountByName(name)),
           account: async (id, newest) => {
-            if (newest !== undefined) whenAsked();
-            return newest === undefined ? old(await api.account(id)) : api.account(id, newest);
+            const isOld = newest === undefined || whenAsked() === 'still-old';
+            return isOld ? old(await api.account(id)) : api.account(id, newest);
           },
         };
       },
@@ -205,6 +208,7 @@ describe('a node that has not come as far as another alarms nobody', () => {
     let asked = 0;
     const { alice, bob, fallBehind } = await overSlowNode(() => {
       asked += 1;
+      return undefined;
     });
     const group = await together(alice, bob);
     await bob.chat.rename('bobby');
@@ -219,6 +223,7 @@ describe('a node that has not come as far as another alarms nobody', () => {
     let stays = true;
     const { alice, bob, fallBehind } = await overSlowNode(() => {
       if (stays) throw new ProblemError('not-ready', 'this node has not come as far as the log');
+      return undefined;
     });
     const group = await together(alice, bob);
     await bob.chat.rename('bobby');
@@ -237,6 +242,7 @@ describe('a node that has not come as far as another alarms nobody', () => {
     let asked = 0;
     const { alice, bob, fallBehind } = await overSlowNode(() => {
       asked += 1;
+      return undefined;
     });
     fallBehind();
     await bob.chat.rename('bobby');
@@ -247,5 +253,22 @@ describe('a node that has not come as far as another alarms nobody', () => {
     await waitForName(alice, group, 'robert');
     expect(asked).toBe(1);
     expect(await alarms(alice, group)).toEqual([]);
+  });
+
+  test('it is cut off and does not know it: what is announced is asked for again, and not called invalid for good', async () => {
+    let asked = 0;
+    const { alice, bob, fallBehind } = await overSlowNode(() => {
+      asked += 1;
+      return asked < 3 ? 'still-old' : undefined;
+    });
+    fallBehind();
+    await bob.chat.rename('bobby');
+    const group = await together(bob, alice);
+    await waitForName(alice, group, 'bob');
+    await bob.chat.rename('robert');
+    await waitForName(alice, group, 'robert');
+    expect(asked).toBe(3);
+    expect(await alarms(alice, group)).toEqual([]);
+    expect((await alice.lines(group)).filter(({ kind }) => kind === 'warning')).toEqual([]);
   });
 });

@@ -29,8 +29,8 @@ async function chatter(over: ConnectableServer, name: string): Promise<TestChatt
   return opened;
 }
 
-async function together(alice: TestChatter, bob: TestChatter): Promise<GroupId> {
-  const opened = await alice.chat.openGroup('tea');
+async function together(alice: TestChatter, bob: TestChatter, name = 'tea'): Promise<GroupId> {
+  const opened = await alice.chat.openGroup(name);
   if (opened.kind !== 'created') throw new Error(opened.kind);
   expect(await alice.chat.invite(opened.group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
   for (const each of [alice, bob]) await each.chat.caughtUp(WAIT_MS);
@@ -80,6 +80,44 @@ describe('a message that is sent again after it was compacted, on an honest serv
     expect(groups).toMatchObject([{ waiting: 0 }]);
     // the promise about the end of what is gone was compared with the gap
     expect(groups[0]!.agreeing).toBeGreaterThanOrEqual(2);
+  });
+
+  test('and with it the commit that ended its epoch, is not encrypted anew: no number is missing to anybody', async () => {
+    const alice = await chatter(
+      overHttp(() => server.url()),
+      'ada',
+    );
+    const line = heldLine(overHttp(() => server.url()));
+    let mayPost = true;
+    const untilJoined = (api: ServerApi): ServerApi => ({
+      ...api,
+      postMessages: async (...asked) => {
+        if (!mayPost) throw new TransportError('unreachable', 'it got lost');
+        return api.postMessages(...asked);
+      },
+      postCommit: async (...asked) => {
+        const answer = await api.postCommit(...asked);
+        mayPost = true;
+        return answer;
+      },
+    });
+    const bob = await chatter({ connect: (device, sign) => untilJoined(line.server.connect(device, sign)) }, 'bea');
+    const group = await together(alice, bob, 'numbers');
+    line.hold('no-answers');
+    await bob.chat.send(group, 'did you get this?');
+    await alice.waitForText(group, 'did you get this?');
+    mayPost = false;
+    await bob.chat.send(group, 'so I ask again');
+    expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+    await alice.chat.send(group, 'and more');
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
+    await keepOnly(1);
+    line.release();
+    await alice.waitForText(group, 'so I ask again');
+    await alice.chat.caughtUp(WAIT_MS);
+    expect(await warnings(alice)).toEqual([]);
+    for (const text of ['did you get this?', 'so I ask again']) await bob.waitForText(group, text);
+    expect((await bob.texts(group)).sort()).toEqual(['did you get this?', 'so I ask again']);
   });
 
   /** Ends what the running server serves of every group, but for its newest entries. */

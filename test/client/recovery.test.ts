@@ -4,7 +4,8 @@ import { encrypt } from '../../src/mls/session/message.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
 import { toHex } from '../../src/wire/bytes.ts';
 import { type GroupId, groupIdOf } from '../../src/wire/ids.ts';
-import { openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
+import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
 import { corruptCommit } from '../support/corrupt-path.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { newId, okValue } from '../support/signed-client.ts';
@@ -137,6 +138,38 @@ describe('a commit whose path is garbage for some', () => {
     await gil.waitForText(id, 'with all of us');
     expect((await statusOf(gil, id)).state).toBe('member');
     await agree(id, founder, group, [gil, hana]);
+  });
+
+  it('D21: a member to whom no GroupInfo is served was not taken out: nothing is dropped, and it comes back once there is one', async () => {
+    const real = overHttp(() => server.url());
+    let asked = 0;
+    let isThere = false;
+    const without: ConnectableServer = {
+      connect: (device, sign) => {
+        const api = real.connect(device, sign);
+        const groupInfo = async (id: GroupId) => {
+          asked += 1;
+          if (!isThere) throw new ProblemError('not-found', 'there is no such group for this device');
+          return api.groupInfo(id);
+        };
+        return { ...api, groupInfo };
+      },
+    };
+    const kim = await openChatter(without, 'kim');
+    open.add(kim);
+    const { founder, group, id } = await foundedBy('mona', [kim]);
+    await corrupt(founder, group, [kim]);
+    await until(() => asked > 0);
+    await kim.chat.send(id, 'written while I was out');
+    const before = asked;
+    // only then what came of the one before is stored
+    await until(() => asked > before);
+    expect(await warnings(kim, id)).toEqual([]);
+    expect((await kim.chat.status()).unsent).toBe(1);
+    isThere = true;
+    await hasWarning(kim, id, /^commit 2 by mona could not be processed here; rejoined at epoch 3; messages/);
+    await kim.waitForText(id, 'written while I was out');
+    await agree(id, founder, group, [kim]);
   });
 
   it('D21: who comes back is told who came and went while it could not look', async () => {

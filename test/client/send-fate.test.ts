@@ -34,7 +34,7 @@ test('texts that go into one transaction share its fate: when it fails, each of 
   await alice.stop().catch(() => {});
 });
 
-test('a text that is typed while the end of its group is being stored is refused, and does not wait for ever', async () => {
+test('a text or a file that is sent while the end of its group is being stored is refused, and does not wait for ever', async () => {
   const server = createFakeServer();
   const alice = await openChatter(server, 'alice');
   let endsHere = (): void => {};
@@ -67,9 +67,11 @@ test('a text that is typed while the end of its group is being stored is refused
   await bob.chat.caughtUp(240_000);
   const removal = alice.chat.remove(group, ['bob']);
   await ending;
-  const fate = bob.chat.send(group, 'too late');
+  const file = { name: 'tea.txt', mediaType: 'text/plain', bytes: new Uint8Array(3) };
+  const fates = Promise.allSettled([bob.chat.send(group, 'too late'), bob.chat.sendFile(group, file)]);
   goOn();
-  await expect(fate).rejects.toMatchObject({ code: 'refused', message: 'you are no longer a member' });
+  const reason = { code: 'refused', message: 'you are no longer a member' };
+  expect(await fates).toMatchObject([{ reason }, { reason }]);
   expect((await bob.chat.status()).unsent).toBe(0);
   expect(await removal).toEqual([{ name: 'bob', kind: 'done' }]);
   await alice.stop();

@@ -1,6 +1,7 @@
 import type { MessageEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { GroupTruth } from './group-truth.ts';
+import { endsAlone, hasLeftAlone } from './left-alone.ts';
 import { followsGap, isToldOfEnd, overtold, untold } from './missed.ts';
 import type { Scene } from './scene.ts';
 import type { Deed, SimulatedClient } from './simulated-client.ts';
@@ -33,7 +34,7 @@ export function unrest(scene: Scene): Violation[] {
         const kinds = intentions.map(({ kind }) => kind).join(', ');
         say('intentions are answered', `${name} still wants ${kinds} in ${id}`);
       }
-      if (leaving !== undefined && phase === 'member' && !isLeftWithRevoked(scene, client, id)) {
+      if (leaving !== undefined && phase === 'member') {
         say('intentions are answered', `${name} still leaves ${id}`);
       }
     }
@@ -41,6 +42,7 @@ export function unrest(scene: Scene): Violation[] {
       if (truth.entries.length === 0) continue;
       const record = view.groups.get(id);
       const isMember = truth.members.has(device);
+      if (hasLeftAlone(view, truth, device)) continue;
       if (isMember !== (record?.phase === 'member')) {
         say('all comes to rest', `${name} is ${record?.phase ?? 'nothing'} in ${id}, a member: ${isMember}`);
       } else if (isToldOfEnd(view.lines, id)) {
@@ -73,27 +75,28 @@ function differentTables({ nodes }: Scene): Violation[] {
   return dumps.size === 1 ? [] : [{ rule: 'tables are equal', text: 'the nodes have different tables' }];
 }
 
-/** Everybody else in the group was revoked: nobody is there who could commit a leave, which was told to be done once it was asked. */
-function isLeftWithRevoked({ ledger }: Scene, { persona: { device } }: SimulatedClient, id: GroupId): boolean {
-  const others = [...(ledger.group(id)?.members ?? [])].filter((member) => member !== device);
-  return others.length > 0 && others.every((other) => ledger.accounts.isRevoked(other));
+/** What is said to be missed is, and no more than that; who left was asked to. */
+function wrong({ ledger }: Scene, { persona, view, deeds }: SimulatedClient): Violation[] {
+  const { name, device } = persona;
+  const isAsked = deeds.some(({ text }) => text === `${name} leaves`);
+  return [...ledger.groups.values()].flatMap((truth): Violation[] => {
+    const isWrong = !isAsked && endsAlone(view, truth, device).length > 0;
+    return [
+      ...overtold(view.lines, truth, ledger.firstKept(truth.id)).map(
+        (text): Violation => ({ rule: 'no unexplained warning', text: `${name} in ${truth.id}: ${text}` }),
+      ),
+      ...(isWrong ? [{ rule: 'who left is out', text: `${name} left ${truth.id} unasked` } as const] : []),
+    ];
+  });
 }
 
-/** What is said to be missed is, and no more than that. */
-function wrong({ ledger }: Scene, { persona, view }: SimulatedClient): Violation[] {
-  return [...ledger.groups.values()].flatMap((truth) =>
-    overtold(view.lines, truth, ledger.firstKept(truth.id)).map(
-      (text): Violation => ({ rule: 'no unexplained warning', text: `${persona.name} in ${truth.id}: ${text}` }),
-    ),
-  );
-}
-
-/** A revoked device is in no group that has anybody else who could take it out, and does not leave it. */
+/** A revoked device is in no group that has anybody else who could take it out, and does not leave it or has. */
 function stillThere({ clients, ledger }: Scene, id: GroupId, members: readonly DeviceId[]): Violation[] {
   const revoked = members.filter((device) => ledger.accounts.isRevoked(device));
-  const leaving = new Set(
-    clients.filter(({ view }) => view.groups.get(id)?.leaving !== undefined).map(({ persona }) => persona.device),
-  );
+  const truth = ledger.group(id);
+  const isLeaving = ({ view, persona: { device } }: SimulatedClient): boolean =>
+    view.groups.get(id)?.leaving !== undefined || (truth !== undefined && hasLeftAlone(view, truth, device));
+  const leaving = new Set(clients.filter(isLeaving).map(({ persona }) => persona.device));
   const able = members.filter((device) => !revoked.includes(device) && !leaving.has(device));
   if (revoked.length === 0 || able.length === 0) return [];
   return [{ rule: 'revoked devices are taken out', text: `${revoked.join()} in ${id}` }];
@@ -116,9 +119,12 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
   const found: Violation[] = [];
   for (const [id, truth] of ledger.groups) {
     const missed: number[] = [];
+    const ends = endsAlone(view, truth, device);
     for (const { from, to } of truth.memberships.get(device) ?? []) {
       // a revoked device reads no further than it came
-      const last = isRevoked ? Math.min(to ?? truth.entries.length, view.groups.get(id)?.position ?? 0) : to;
+      const read = isRevoked ? Math.min(to ?? truth.entries.length, view.groups.get(id)?.position ?? 0) : to;
+      // who left by itself, no further than there
+      const last = ends.find((end) => from <= end && end < (read ?? Number.POSITIVE_INFINITY)) ?? read;
       for (const { entry } of truth.entries.slice(from, last)) {
         if (entry.kind !== 'message' && entry.kind !== 'account') continue;
         const shown = lines.get(`${id}/${entry.position}`) ?? [];

@@ -127,6 +127,11 @@ describe('the checks see it when', () => {
       theme: COMPACTION,
     },
     {
+      what: 'a client says that it left a group that others are in',
+      rule: 'who left is out',
+      mutations: () => ({ leavesInWord: true }),
+    },
+    {
       what: 'a log that was written anew lost a message that is kept',
       rule: 'heads are equal',
       mutations: () => ({ rewritesTooMuch: true }),

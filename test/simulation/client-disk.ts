@@ -24,6 +24,14 @@ function withMoreMissed(write: Write): Write {
   };
 }
 
+function asLeave(write: Write): Write {
+  const line = lineIn(write);
+  if (line?.kind !== 'membership' || !line.rotated) return write;
+  const { by, group, groupName, time, position, cursor } = line;
+  const left = { kind: 'removed-me', by, group, groupName, time, position, cursor };
+  return { ...write, value: toUtf8(JSON.stringify(left)) };
+}
+
 /** What a process that dies at a write hears of it. */
 export class Crash extends Error {
   override readonly name = 'Crash';
@@ -94,6 +102,7 @@ export function createClientDisk(
           .filter((one) => world.mutations.accountsNotShown !== true || lineIn(one)?.kind !== 'account')
           .filter((one) => world.mutations.gapsNotTold !== true || !tellsGap(lineIn(one)))
           .map((one) => (world.mutations.gapsOvertold === true ? withMoreMissed(one) : one))
+          .map((one) => (world.mutations.leavesInWord === true ? asLeave(one) : one))
           .map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
         apply(rows, kept);
         unflushed.push(kept);

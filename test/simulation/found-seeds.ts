@@ -115,4 +115,16 @@ export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Them
     theme: COMPACTION,
     fault: 'a text was sent again after it was compacted; the answer had no receipt, which was held against the server',
   },
+  {
+    seed: 60382,
+    theme: { ...PLAIN, accounts: true, opaque: true },
+    fault:
+      'a leave was taken, then the only other member was expelled: nobody could commit it, and it was asked for ever',
+  },
+  {
+    seed: 3800,
+    theme: COMPACTION,
+    fault:
+      'a text that was compacted unheard was encrypted anew without being asked for; a number was missing then, and told',
+  },
 ];

@@ -47,6 +47,8 @@ export interface GroupTruth {
   readonly members: ReadonlySet<DeviceId>;
   /** Of each epoch so far. */
   readonly rosters: readonly ReadonlySet<DeviceId>[];
+  /** Behind the entry at this position. */
+  rosterAt(position: number): ReadonlySet<DeviceId>;
   /** Takes what somebody sees at a position. */
   see(position: number, bytes: Uint8Array, head: Uint8Array, who: string): Violation | undefined;
   /** Of an entry that is compacted: on the way there a new fold has it without its ciphertext. */
@@ -145,6 +147,8 @@ export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster |
       return members;
     },
     rosters,
+    rosterAt: (position) =>
+      rosters[entries.slice(0, position).filter(({ entry }) => entry.kind === 'commit').length] ?? new Set(),
     see(position, bytes, head, who) {
       const known = entries[position - 1];
       if (known !== undefined) {

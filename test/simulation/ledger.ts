@@ -16,6 +16,7 @@ import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
 import type { Exchange } from './client-network.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
+import { isLeftUnseen, wasAlone } from './left-alone.ts';
 import { followsGap, isLostOwn, tellsGap } from './missed.ts';
 import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
 import type { Violation } from './violation.ts';
@@ -61,6 +62,8 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
   const checked = new Map<string, number>();
   const authenticators = new Map<string, { readonly value: string; readonly who: string }>();
   const texts = new Map<string, string>();
+  /** Devices that left a group by themselves, with its id. */
+  const leftAlone = new Set<string>();
   const places = new Map<string, { readonly group: GroupId; readonly position: number }>();
 
   const promised = (device: DeviceId, id: GroupId, position: number, key: string, head?: Uint8Array): void => {
@@ -220,14 +223,21 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       }),
     shown(who, device, line) {
       const position = line.position ?? 0;
-      const truth = groups.get(line.group)?.entries[position - 1]?.entry;
+      const group = groups.get(line.group);
+      const truth = group?.entries[position - 1]?.entry;
+      if (group !== undefined && isLeftUnseen(line, group, device)) {
+        leftAlone.add(`${device} ${line.group}`);
+        if (wasAlone(group, device, position, accounts.isRevoked)) return;
+        violate({ rule: 'who left is out', text: `${who} left ${line.group} at ${position}, and others are there` });
+        return;
+      }
       if (line.kind === 'warning') {
         // whoever was taken out is told what did not get through; nobody else is refused
-        const wasTakenOut = groups
-          .get(line.group)
-          ?.memberships.get(device)
-          ?.some(({ to }) => to !== undefined);
-        if (line.text.startsWith('Not sent (') && (wasTakenOut === true || accounts.isRevoked(device))) return;
+        const wasTakenOut = group?.memberships.get(device)?.some(({ to }) => to !== undefined);
+        const isOut = wasTakenOut === true || leftAlone.has(`${device} ${line.group}`);
+        if (line.text.startsWith('Not sent (') && (isOut || accounts.isRevoked(device))) return;
+        // what was asked for without an answer may be among what is gone
+        if (line.text.startsWith('Not known whether sent: ') && isOut && firstKept.has(line.group)) return;
         if (firstKept.has(line.group) && (tellsGap(line) || followsGap(line))) return;
         const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
         if (isOfBefore && line.text.startsWith('A message could not be read')) return;

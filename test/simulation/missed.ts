@@ -116,13 +116,11 @@ function isMissed(
 function isChanged(
   { text, position = 0 }: Warning,
   gap: HistoryLine | undefined,
-  { rosters, entries }: GroupTruth,
+  { rosterAt }: GroupTruth,
   earlier: readonly HistoryLine[],
 ): boolean {
   if (!tellsGap(gap) || gap?.position !== position) return false;
   const before = Math.max(0, ...earlier.map((line) => line.position ?? 0));
-  const rosterAt = (place: number): ReadonlySet<string> =>
-    rosters[entries.slice(0, place).filter(({ entry }) => entry.kind === 'commit').length] ?? new Set();
   const [had, has] = [rosterAt(before), rosterAt(position)];
   const [, added = '', removed = ''] = CHANGED.exec(text) ?? [];
   const differences: [names: string, devices: string[]][] = [

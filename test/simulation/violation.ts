@@ -20,6 +20,7 @@ export type Rule =
   | 'one holder a name'
   | 'one claim a key package'
   | 'revoked devices are taken out'
+  | 'who left is out'
   | 'a gap is what was compacted'
   | 'tables are equal';
 

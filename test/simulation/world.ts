@@ -36,6 +36,8 @@ export interface Mutations {
   readonly gapsNotTold?: boolean;
   /** A client says that it missed more than is gone. */
   readonly gapsOvertold?: boolean;
+  /** A client says that it left a group that others are in. */
+  readonly leavesInWord?: boolean;
   /** Writing the log anew loses a message of those that are kept. */
   readonly rewritesTooMuch?: boolean;
   /** A server keeps from whoever is taken out of a group that it was. */

@@ -598,7 +598,12 @@ export function createFakeServer(): FakeServer {
           const ratchetTree = group.trees.get(epoch)!;
           return { epoch, handshakes: 'public', groupInfo, ratchetTree, position, head } as never;
         }),
-      endOf: (id) => act('endOf', [id], () => groups.get(id)?.entries.length),
+      // known to its members alone
+      endOf: (id) =>
+        act('endOf', [id], () => {
+          const group = groups.get(id);
+          return group === undefined || leafOf(group, device) === -1 ? undefined : group.entries.length;
+        }),
       headAt: (id, position) => act('headAt', [id, position], () => groups.get(id)?.entries[position - 1]?.head),
       syncPage: (cursor, limit) =>
         act('syncPage', [cursor], () => pageFrom(device, indexOf(cursor), Math.min(limit, server.pageEntries)).page),

@@ -13,7 +13,7 @@ import { equalBytes } from '../../wire/bytes.ts';
 import { type HandshakeEntry, nextHead } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
 import { bringsRevoked } from './account-entry.ts';
-import { lostOwnLine, missedLine } from './gap.ts';
+import { lostOwnLines, missedLine } from './gap.ts';
 import { closeIntention, failEverything } from './intentions.ts';
 import { askedToGo, changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
 import { declarationBreach, handshakesOf, overreachText } from './opaque.ts';
@@ -73,7 +73,7 @@ export async function applyCommit(
     ...(placed.mls === undefined ? {} : { asked: askedToGo(placed.mls) }),
   });
   const { pending, ...rest } = placed;
-  const next: Group = { ...afterLostCommit(rest, pending), mls: received.state };
+  const next: Group = { ...afterLostCommit(rest, pending, received.epoch), mls: received.state };
   return step(
     { ...next, generations: keepRecentGenerations(next, PAST_EPOCHS) },
     { lines: [line, ...breachLines(env, entry, by, received)], consumed: [received.consumed] },
@@ -152,6 +152,7 @@ export async function installExternal(
   const { pending: _pending, parkedReason: _reason, leaving: _leaving, recovery, ...rest } = placed;
   // what the server had taken before it was missed, and did not come until here, was among what is gone
   const isLost = ({ accepted }: OutboxItem): boolean => accepted && recovery?.missed !== undefined;
+  const unsaid = group.outbox.filter((item) => !isLost(item));
   const joined: Group = {
     ...rest,
     phase: 'member',
@@ -160,9 +161,9 @@ export async function installExternal(
     generations: new Map(),
     leafUse: freshLeaf(env.now()),
     // ciphertexts of a member in good standing stay good, and may be on their way: only what was made out of step is made anew
-    outbox: group.phase === 'member' ? group.outbox : keepTexts(group.outbox.filter((item) => !isLost(item))),
+    outbox: group.phase === 'member' ? group.outbox : keepTexts({ ...group, outbox: unsaid }),
   };
-  const lines: LineDraft[] = group.outbox.filter(isLost).map((item) => lostOwnLine(env, item));
+  const lines: LineDraft[] = group.outbox.filter(isLost).flatMap((item) => lostOwnLines(env, group, item));
   const { time, position } = entry;
   const missed = entry.position - group.position - 1;
   if (recovery !== undefined && !recovery.gaveUp) {
@@ -199,11 +200,11 @@ function leaves({ leaving, mls }: Group): boolean {
 }
 
 /** Another commit ended the epoch: ours is void. What it was made for stays and is tried again. */
-function afterLostCommit(group: Group, pending: PendingCommit | undefined): Group {
+function afterLostCommit(group: Group, pending: PendingCommit | undefined, epoch: number): Group {
   const { leaving, ...rest } = group;
   // a proposal is of one epoch; while we are still a member the leave is proposed again
   const again = leaving === undefined ? {} : { leaving: { ...leaving, accepted: false } };
   const kept = { ...rest, ...again };
-  // an external commit starts from the server's state, whoever ended the epoch; the server will say that it is too late
-  return pending?.kind === 'external' ? { ...kept, pending } : kept;
+  // an external commit starts from the server's state: of an epoch that is not over here it can still come
+  return pending?.kind === 'external' && pending.epoch >= epoch ? { ...kept, pending } : kept;
 }

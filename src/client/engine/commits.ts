@@ -158,7 +158,8 @@ export async function prepareRejoin(
 }
 
 export type CommitAnswer =
-  | { readonly kind: 'accepted' }
+  /** `position`: where it stands, as the server says. */
+  | { readonly kind: 'accepted'; readonly position?: number }
   /** The epoch is over; `epoch` is the one the group is in. */
   | { readonly kind: 'conflict'; readonly epoch: number }
   | { readonly kind: 'invalid'; readonly reason: string }
@@ -169,8 +170,10 @@ export function commitAnswered(group: Group, id: string, answer: CommitAnswer): 
   const { pending, ...rest } = group;
   if (pending?.id !== id) return step(group);
   switch (answer.kind) {
-    case 'accepted':
-      return step({ ...group, pending: { ...pending, accepted: true } });
+    case 'accepted': {
+      const promised = answer.position === undefined ? {} : { promisedAt: answer.position };
+      return step({ ...group, pending: { ...pending, ...promised, accepted: true } });
+    }
     case 'conflict':
       return step({ ...rest, waitForEpoch: answer.epoch });
     case 'invalid': {

@@ -5,6 +5,7 @@ import { closeIntention } from './intentions.ts';
 import { handshakesOf } from './opaque.ts';
 import { freshLeaf } from './rotation.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
+import { tellUnplaced } from './witness.ts';
 
 /**
  * Entries that should come next are no longer on the server, and what this device itself put into the log may be among them: then
@@ -18,6 +19,11 @@ export async function crossGap(env: EngineEnv, group: Group, gap: Gap): Promise<
   if (group.position >= to) return step(group);
   if (group.phase === 'creating') return crossCreation(env, group, gap);
   const { pending, ...rest } = group;
+  if (pending?.kind === 'external' && next === undefined && group.phase !== 'member') {
+    if (!pending.accepted) return { kind: 'needs-answer', group: group.id };
+    // this device was in, and nothing is shown of it since: unless it stands behind that, it will not come
+    return (pending.promisedAt ?? 0) > to ? step(group) : step(rest);
+  }
   // an epoch that the log still shows has not been ended by what is gone
   if (pending === undefined || next === undefined || next.epoch <= pending.epoch) return passGap(env, group, gap);
   if (pending.kind === 'external') {
@@ -35,6 +41,13 @@ export async function crossGap(env: EngineEnv, group: Group, gap: Gap): Promise<
     return { ...passed, signals: [...closed.signals, ...passed.signals] };
   }
   if (!pending.accepted) return { kind: 'needs-answer', group: group.id };
+  const { promisedAt } = pending;
+  if (promisedAt !== undefined && (promisedAt <= group.position || promisedAt > to)) {
+    // what ended the epoch is in the gap, and ours is said to stand elsewhere: it must not be taken for ours
+    const told = tellUnplaced(env, rest, promisedAt);
+    const passed = passGap(env, told.group, gap);
+    return { ...passed, lines: [...told.lines, ...passed.lines] };
+  }
   const merged = await mergeOwnCommit(env, group, pending, { time: next.time });
   const passed = passGap(env, merged.group, gap);
   return {

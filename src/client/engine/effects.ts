@@ -3,7 +3,7 @@ import { toBase64Url, toUtf8 } from '../../wire/bytes.ts';
 import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
 import { expelTurn } from './account-entry.ts';
 import { nextIntention } from './commits.ts';
-import { mustPropose, proposalTurn } from './leave.ts';
+import { mustEndAlone, mustPropose, proposalTurn } from './leave.ts';
 import { hasReport } from './marks.ts';
 import { canSeal, dueTexts, sendable } from './outbox.ts';
 import { recoveryWork } from './recovery.ts';
@@ -38,6 +38,8 @@ export type Effect = { readonly key: string } & (
   /** After `attempts` rejoins. */
   | { readonly kind: 'recover'; readonly attempts: number }
   | { readonly kind: 'propose-leave' }
+  /** Nobody is left who could commit the leave. */
+  | { readonly kind: 'end-alone' }
   | { readonly kind: 'commit-proposals'; readonly delayMs: number }
   | { readonly kind: 'expel'; readonly devices: readonly DeviceId[]; readonly delayMs: number }
 );
@@ -94,7 +96,8 @@ function outboxEffects(group: Group, sha256: Sha256): readonly Effect[] {
 function leaveEffects(group: Group): readonly Effect[] {
   const effects: Effect[] = [];
   const { leaving } = group;
-  if (mustPropose(group)) effects.push({ kind: 'propose-leave', key: 'leave' });
+  if (mustEndAlone(group)) effects.push({ kind: 'end-alone', key: 'end-alone' });
+  else if (mustPropose(group)) effects.push({ kind: 'propose-leave', key: 'leave' });
   else if (leaving?.proposal !== undefined && !leaving.accepted && group.phase === 'member') {
     effects.push({ kind: 'post-proposal', key: leaving.id, id: leaving.id, proposal: leaving.proposal });
   }

@@ -1,6 +1,9 @@
 import { FORWARD_STEPS } from '../../mls/config.ts';
 import { epochOf } from '../../mls/session/state.ts';
 import type { Gap } from '../../wire/page.ts';
+import { fileNote } from './attachment.ts';
+import { messageLine, shownOf } from './content.ts';
+import { rememberGivenUp } from './given-up.ts';
 import { failEverything } from './intentions.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
@@ -11,11 +14,14 @@ import {
   type Missed,
   type OutboxItem,
   type Recovery,
+  type Signal,
   type Step,
   step,
 } from './types.ts';
 
 const NO_COMMIT = new Uint8Array(0);
+const TAKEN_OUT = 'this device was taken out of the group';
+const OPEN = `${TAKEN_OUT}, and it is not known whether it was sent before`;
 const NUMBER = new Intl.NumberFormat('en-GB');
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' });
 const DAY_OF_YEAR = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
@@ -65,13 +71,23 @@ export function endUnread(
   const now = env.now();
   // what the server took was not in what could be read, and nothing more will come
   const lost = group.outbox.filter(({ accepted }) => accepted);
-  const rest = { ...group, outbox: group.outbox.filter(({ accepted }) => !accepted) };
-  const ended = failEverything(rest, 'this device was taken out of the group', now);
+  // what was asked for without an answer may be among what is gone
+  const isOpen = ({ sealed, stale }: OutboxItem): boolean =>
+    group.recovery?.missed !== undefined && sealed !== undefined && !stale;
+  const open = group.outbox.filter((item) => !item.accepted && isOpen(item));
+  const rest = { ...group, outbox: group.outbox.filter((item) => !item.accepted && !isOpen(item)) };
+  const failed = failEverything(rest, TAKEN_OUT, now);
+  const ended = {
+    ...failed,
+    group: rememberGivenUp(failed.group, open),
+    lines: [...open.map(({ text }) => notKnown(text, now)), ...failed.lines],
+    signals: [...failed.signals, ...open.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: OPEN }))],
+  };
   const also = unread === undefined ? '' : alsoUnread(unread.removal - unread.to - 1);
   const text = `${why}, and this device was taken out of the group in the meantime${also}.`;
   const place = unread === undefined ? {} : { position: unread.removal };
   const told: LineDraft = { kind: 'warning', text, time: now, ...place };
-  return { ...ended, lines: [...lost.map((item) => lostOwnLine(env, item)), told, ...ended.lines] };
+  return { ...ended, lines: [...lost.flatMap((item) => lostOwnLines(env, group, item)), told, ...ended.lines] };
 }
 
 /** What was missed, once the group is joined again at an entry. */
@@ -90,10 +106,18 @@ export function stillMissed(group: Group, missed: Missed, now: number): string {
   return `${gone(group, missed, now)}, and joining again failed. /rejoin tries once more, or an administrator removes and invites you.`;
 }
 
-/** An own text that the server took, and whose entry is gone: shown from what is here. */
-export function lostOwnLine(env: EngineEnv, { localId, text, time }: OutboxItem): LineDraft {
+/** What an own message that the server took shows, though its entry is gone: told from what is here; nothing of a read mark. */
+export function lostOwnLines(env: EngineEnv, group: Group, item: OutboxItem): readonly LineDraft[] {
+  const { localId: id, text, time, attachment } = item;
   const sender = env.directory.person(env.me.account, env.me.device);
-  return { kind: 'message', id: localId, sender, text, own: true, time };
+  const own = { id, sender, own: true };
+  if (attachment !== undefined) return [{ ...messageLine({ text }, { ...own, file: fileNote(attachment) }), time }];
+  const shown = shownOf(env, group, item);
+  return shown.statuses === undefined ? [{ ...messageLine(shown, own), time }] : [];
+}
+
+function notKnown(text: string, time: number): LineDraft {
+  return { kind: 'warning', text: `Not known whether sent: ${text}`, time };
 }
 
 function alsoUnread(count: number): string {

@@ -52,17 +52,16 @@ export function refuseAll(group: Group, reason: string): Step {
   return step({ ...rest, intentions: [] }, { signals });
 }
 
-/** The end of a group for this device: whatever waits is answered, unsent texts are named, none is lost silently. */
+/** The end of a group for this device: whatever waits is answered, unsent texts and files are named, none is lost silently. */
 export function failEverything(group: Group, reason: string, time: number): Step {
   const refused = refuseAll(group, reason);
-  const { leaving, ...rest } = refused.group;
+  const { leaving, uploads = [], ...rest } = refused.group;
   const left: readonly Signal[] =
     leaving === undefined || leaving.accepted ? [] : [{ kind: 'leave', outcome: { kind: 'done' } }];
   const unsent = group.outbox.filter((item) => !item.accepted);
-  const lines = unsent.map(
-    (item): LineDraft => ({ kind: 'warning', time, text: `Not sent (${reason}): ${item.text}` }),
-  );
-  const given = unsent.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: reason }));
+  const told = [...unsent, ...uploads.map(({ localId, attachment }) => ({ localId, text: attachment.name }))];
+  const lines = told.map(({ text }): LineDraft => ({ kind: 'warning', time, text: `Not sent (${reason}): ${text}` }));
+  const given = told.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: reason }));
   const outbox = group.outbox.filter((item) => item.accepted);
   return step(rememberGivenUp({ ...rest, outbox }, unsent), {
     lines,

@@ -9,7 +9,7 @@ import { SALT_BYTES } from '../content/mimi-content.ts';
 import { encodeAttachment, fileNote } from './attachment.ts';
 import { encodeBinding } from './binding.ts';
 import { shownOf, takeShown } from './content.ts';
-import { lostOwnLine } from './gap.ts';
+import { lostOwnLines } from './gap.ts';
 import { giveUp, voidedIn } from './generations.ts';
 import { forgetGivenUp, rememberGivenUp } from './given-up.ts';
 import { reportMarks } from './marks.ts';
@@ -117,8 +117,15 @@ export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNull
   return items;
 }
 
-/** The texts of a membership that ended, for the next one: ciphertexts that nobody has taken are to be made anew. */
-export function keepTexts(outbox: readonly OutboxItem[]): readonly OutboxItem[] {
+/**
+ * The texts of a membership that ended, for the next one: ciphertexts that nobody has taken are to be made anew. Behind a gap they are
+ * not: one that was taken, and is gone unheard, would use a number of the new epoch for what will never be in the log. The server,
+ * asked with the same ciphertext, knows.
+ */
+export function keepTexts({ outbox, recovery }: Pick<Group, 'outbox' | 'recovery'>): readonly OutboxItem[] {
+  if (recovery?.missed !== undefined) {
+    return outbox.map((item) => (item.accepted ? { ...item, accepted: false } : item));
+  }
   return outbox.map((item) => (item.sealed === undefined || item.accepted ? item : { ...item, stale: true }));
 }
 
@@ -146,7 +153,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         if (!item.accepted) sent.push({ kind: 'sent', localId: item.localId });
         switch (whereabouts(group, item, answer.position)) {
           case 'gone':
-            lost.push(lostOwnLine(env, item));
+            lost.push(...lostOwnLines(env, group, item));
             break;
           case 'elsewhere':
             misplaced.push(answer.position!);

@@ -221,6 +221,8 @@ export interface PendingCommit {
   readonly next: StoredState;
   /** The server's answer came; the entry is still to come. */
   readonly accepted: boolean;
+  /** Where the server says that it stands. */
+  readonly promisedAt?: number;
   /** Of the epoch it ends; to be zeroed when the entry is in. Not stored. */
   readonly consumed?: Consumed;
 }

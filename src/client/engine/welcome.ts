@@ -87,14 +87,14 @@ export async function applyWelcome(
   const member: Group = {
     ...withFirstHead(rest, position, head),
     // it may be placed already: unknown, it would be a commit that takes this device out
-    ...(pending?.kind === 'external' ? { pending } : {}),
+    ...(pending?.kind === 'external' && pending.epoch >= epoch ? { pending } : {}),
     name: name ?? group.name,
     phase: 'member',
     mls: joined.state,
     generations: new Map(),
     leafUse: packageLeaf(env.now()),
     // what was sealed before is of keys that this membership does not have
-    outbox: keepTexts(group.outbox),
+    outbox: keepTexts(group),
     unread: group.unread + 1,
   };
   const marked: Group = entry.payload.handshakes === undefined ? member : { ...member, handshakes: 'private' };

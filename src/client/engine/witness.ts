@@ -137,6 +137,23 @@ export function compareClaims(env: EngineEnv, taken: Step, { position, time }: G
   return { ...taken, group: told.group, lines: [...taken.lines, ...told.lines] };
 }
 
+/** Looks whether an own commit can stand where the server has just said: what stands there may have been read here. */
+export function comparePlace(env: EngineEnv, taken: Step): Step {
+  const position = taken.group.pending?.promisedAt;
+  if (position === undefined || !isElsewhere(taken.group, {}, position)) return taken;
+  const told = tellUnplaced(env, taken.group, position);
+  return { ...taken, group: told.group, lines: [...taken.lines, ...told.lines] };
+}
+
+/** Says that an own commit does not stand where the server said. */
+export function tellUnplaced(env: EngineEnv, group: Group, position: number): Step {
+  const text = `The server said that a commit of yours is entry ${position} of #${group.name}, and shows otherwise: it is not to be trusted`;
+  const reason = 'the commit that it was given for does not stand there';
+  const { evidence = NO_EVIDENCE } = group;
+  const isTold = evidence.broken.some((each) => each.position === position && each.reason === reason);
+  return isTold ? step(group) : step(...broken(group, evidence, { position, reason }, env.now(), text));
+}
+
 /** Compares the receipts whose entries are here with what was served there. */
 export function settleReceipts(taken: Step, entry: GroupEntry | undefined, time: number): Step {
   const waiting = taken.group.evidence?.promised ?? [];

@@ -98,8 +98,11 @@ export function createAccountBook(options: {
       for (let first = 0; first < ids.length; first += PARALLEL_LOOKUPS) {
         await Promise.all(
           ids.slice(first, first + PARALLEL_LOOKUPS).map(async (id) => {
-            for (const newest of [undefined, 'newest'] as const) {
-              const served = await api.account(id, newest);
+            for (let attempt = 0; attempt <= BEHIND_ATTEMPTS; attempt += 1) {
+              if (attempt > 1) await pause(BEHIND_PAUSE_MS, signal);
+              // not asked often enough to be sure of anything
+              if (attempt > 1 && signal.aborted) throw new ClientError('closed', 'the client is closed');
+              const served = await api.account(id, attempt === 0 ? undefined : 'newest');
               if (served !== undefined) await take(served, group);
               // what was seen of it comes from another node perhaps, which is further
               if (!directory.isInDoubt(id)) break;

@@ -13,9 +13,8 @@ import { keys } from '../store/keys.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { ChatState } from './chat-state.ts';
 import { asClientError, reasonOf } from './failures.ts';
-import { notAMember } from './group-views.ts';
 import { pause, untilAnswered } from './retry.ts';
-import { groupIn } from './send-command.ts';
+import { checkMember, groupIn } from './send-command.ts';
 import type { Serial } from './serial.ts';
 
 const AES_GCM = 'AES-GCM';
@@ -42,8 +41,7 @@ export function createFileCommands(world: AttachmentWorld): Pick<ChatClient, 'se
   return {
     sendFile: async (id, { name, mediaType, bytes }) => {
       const group = groupIn(state.groups.get(id));
-      const no = notAMember(group);
-      if (no !== undefined && group.phase !== 'parked') throw new ClientError('refused', no);
+      checkMember(group);
       if (bytes.length > FILE_MAX_BYTES)
         throw new ClientError('refused', `a file has at most ${FILE_MAX_BYTES} bytes, this one has ${bytes.length}`);
       const { sealed, key, nonce } = await sealFile(env, bytes);
@@ -55,7 +53,10 @@ export function createFileCommands(world: AttachmentWorld): Pick<ChatClient, 'se
       const localId = newClientId(env.now(), env.randomBytes);
       await serial.run(async () => {
         const batch = state.begin();
-        batch.take(queueUpload(groupIn(batch.group(id)), { localId, time: env.now(), attachment }));
+        const present = groupIn(batch.group(id));
+        // encrypting took its time
+        checkMember(present);
+        batch.take(queueUpload(present, { localId, time: env.now(), attachment }));
         batch.write({ key: keys.upload(group.bytes, localId), value: sealed });
         await batch.commit();
       });
@@ -86,11 +87,14 @@ export function createUploader(
 ): (group: GroupId, localId: ClientId, signal: AbortSignal) => Promise<void> {
   const { env, api, store, state, serial, random } = world;
   return async (id, localId, signal) => {
-    const group = state.groups.get(id);
-    const upload = group?.uploads?.find((each) => each.localId === localId);
-    if (group === undefined || upload === undefined) return;
-    const row = keys.upload(group.bytes, localId);
-    const sealed = (await store.get(row))?.slice();
+    const waiting = await serial.run(async () => {
+      const group = state.groups.get(id);
+      const upload = group?.uploads?.find((each) => each.localId === localId);
+      if (group === undefined || upload === undefined) return undefined;
+      return { upload, sealed: (await store.get(keys.upload(group.bytes, localId)))?.slice() };
+    });
+    if (waiting === undefined) return;
+    const { upload, sealed } = waiting;
     if (sealed === undefined) throw new ClientError('storage', 'a file that waits for its upload is not in the store');
     const hash = toBase64Url(upload.attachment.hash);
     const ask = async (): Promise<UploadAnswer> => {
@@ -108,7 +112,6 @@ export function createUploader(
       const present = batch.group(id);
       if (present === undefined) return;
       batch.take(uploadAnswered(env, present, localId, answer, state.nextOutboxOrdinal()));
-      batch.write({ key: row, value: undefined });
       await batch.commit();
     });
   };

@@ -46,7 +46,9 @@ export async function joinGroupByName(world: World, typed: string): Promise<Join
   });
   const [found] = groups;
   if (found === undefined) return { kind: 'no-such-group' };
-  if (found.join === 'open' && !found.member) return joinOpen(world, found.group, found.name);
+  // who left when nobody was there to commit that counts as a member still
+  if (found.join === 'open' && (!found.member || joined?.phase === 'removed'))
+    return joinOpen(world, found.group, found.name);
   return { kind: 'not-invited', administrators: found.administrators.map((person) => person.name) };
 }
 

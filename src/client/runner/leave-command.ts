@@ -1,7 +1,7 @@
 import type { GroupId } from '../../wire/ids.ts';
 import type { Done } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
-import { startLeaving } from '../engine/leave.ts';
+import { isLeftAlone, startLeaving } from '../engine/leave.ts';
 import { isLastAdministrator, LAST_ADMINISTRATOR } from '../engine/roles.ts';
 import type { EngineEnv, Signal } from '../engine/types.ts';
 import type { ChatState } from './chat-state.ts';
@@ -14,7 +14,10 @@ const LEAVE_TIMEOUT_MS = 30_000;
 
 export type LeaveSignal = Extract<Signal, { kind: 'leave' }>;
 
-/** Asks to be removed; done when the server has the proposal, which another member then commits. */
+/**
+ * Asks to be removed; done when the server has the proposal, which another member then commits. Where nobody is left by then who could,
+ * the group ends here by itself.
+ */
 export async function leaveGroup(
   world: {
     readonly env: EngineEnv;
@@ -28,7 +31,7 @@ export async function leaveGroup(
   const group = groupIn(state.groups.get(id));
   const no = notAMember(group);
   if (no !== undefined) return { kind: 'refused', reason: no };
-  if (accountsOf(group).size === 1) {
+  if (accountsOf(group).size === 1 || isLeftAlone(group)) {
     return {
       kind: 'refused',
       reason: 'you are its only member, and nobody is left who could let you out; /mute keeps it quiet',

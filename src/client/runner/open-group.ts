@@ -63,6 +63,11 @@ export async function openGroupByName(
       throw new ClientError('refused', `this device is a member of #${name}, but its keys for it are lost`);
     }
   }
+  if (findByName(state.groups.values(), name)?.phase === 'removed') {
+    // left when nobody was there to commit that, see engine/leave.ts
+    const until = 'counts as its member until somebody removes it; then it can be invited again';
+    throw new ClientError('refused', `this device left #${name}, and ${until}`);
+  }
   throw new ClientError('refused', `#${name} comes and goes; try again`);
 }
 

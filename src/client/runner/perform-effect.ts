@@ -4,12 +4,12 @@ import type { Accepted } from '../../wire/schemas/groups.ts';
 import { type CommitAnswer, commitAnswered, prepareCommit, prepareRejoin } from '../engine/commits.ts';
 import type { Effect } from '../engine/effects.ts';
 import { addIntention, refuseIntention } from '../engine/intentions.ts';
-import { type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
+import { endAlone, type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
 import { handshakesOf } from '../engine/opaque.ts';
 import { type MessageResult, messagesAnswered, sealTexts, shareTopic, tellMarks } from '../engine/outbox.ts';
 import { endedMeanwhile, reportAnswered, tryRecovery } from '../engine/recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from '../engine/types.ts';
-import { type CheckedReceipt, takeReceipt } from '../engine/witness.ts';
+import { type CheckedReceipt, comparePlace, takeReceipt } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
@@ -123,12 +123,12 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     try {
       const accepted = await answered(() => api.postCommit(pending.id, id, pending.body), signal);
       receipt = await checked(bytes, accepted, pending.id, signal);
-      answer = { kind: 'accepted' };
+      answer = { kind: 'accepted', position: accepted.position };
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       answer = commitAnswerOf(error);
     }
-    await update(id, (group) => commitAnswered(group, pending.id, answer), receipt);
+    await update(id, (group) => comparePlace(env, commitAnswered(group, pending.id, answer)), receipt);
   };
 
   const postMessages = async (
@@ -179,8 +179,13 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       if (!(error instanceof ProblemError)) throw error;
       return error;
     });
-    const isGone = served instanceof ProblemError && served.code === 'not-found';
-    if (isGone && state.groups.get(id)?.recovery !== undefined) {
+    const isUnserved = served instanceof ProblemError && served.code === 'not-found';
+    if (
+      isUnserved &&
+      state.groups.get(id)?.recovery !== undefined &&
+      // a member of a group that has no GroupInfo is told the same; the group itself is hidden from nobody who is in it
+      (await answered(() => api.endOf(id), signal)) === undefined
+    ) {
       // taken out in what could not be read; whatever was left to show has to have come by then
       await caughtUp(signal);
       await update(id, (group) => endedMeanwhile(env, group));
@@ -271,6 +276,12 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         await sync.whenUpToDate(signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => proposeLeave(env, group));
+        return;
+      case 'end-alone':
+        // somebody may have joined from outside, and can let us out
+        await caughtUp(signal);
+        if (signal.aborted) throw new Aborted();
+        await update(id, (group) => endAlone(env, group));
         return;
       case 'expel':
         await sync.whenUpToDate(signal);

@@ -103,8 +103,8 @@ export function createSendCommand(world: {
   };
 }
 
-/** In a parked group texts wait for the rejoin. @throws ClientError `refused` */
-function checkMember(group: Group): void {
+/** In a parked group texts and files wait for the rejoin. @throws ClientError `refused` */
+export function checkMember(group: Group): void {
   const no = notAMember(group);
   if (no !== undefined && group.phase !== 'parked') throw new ClientError('refused', no);
 }

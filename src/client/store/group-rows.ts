@@ -28,6 +28,7 @@ export function groupWrites(before: Group | undefined, after: Group): readonly W
     ...pendingWrites(before, after),
     ...outboxWrites(before, after),
     ...givenUpWrites(before, after),
+    ...uploadWrites(before, after),
     ...headWrites(before, after),
   ];
 }
@@ -158,4 +159,12 @@ function givenUpWrites(before: Group | undefined, after: Group): readonly Write[
   }
   for (const localId of old.keys()) writes.push({ key: keys.givenUp(after.bytes, localId), value: undefined });
   return writes;
+}
+
+/** The encrypted bytes of a file are of use only while it waits; whoever lets it wait writes them. */
+function uploadWrites(before: Group | undefined, after: Group): readonly Write[] {
+  if (before?.uploads === after.uploads) return [];
+  const waiting = new Set(after.uploads?.map(({ localId }) => localId));
+  const over = (before?.uploads ?? []).filter(({ localId }) => !waiting.has(localId));
+  return over.map(({ localId }) => ({ key: keys.upload(after.bytes, localId), value: undefined }));
 }

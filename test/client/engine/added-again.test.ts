@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareRejoin } from '../../../src/client/engine/commits.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
+import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
 import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
@@ -178,4 +179,29 @@ it('who has asked to come in again from outside, and reads only then that it was
   const joined = await given(applyEntry(bob, removed.group, own.entry, own.bytes));
   expect(joined.group).toMatchObject({ phase: 'member', position: 3 });
   expect(epochOf(joined.group.mls!)).toBe(3);
+});
+
+it('an own join from outside, of an epoch that others have ended, is not waited for: commits are made again', async () => {
+  const { bob, place, leafOfBob } = await scene();
+  const first = await packageOf(bob);
+  const added = await place(1, { add: [first.bytes] });
+  const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }));
+  const asked = addIntention(group, 'again', { kind: 'rejoin' }).group;
+  const again = (await given(prepareRejoin(bob, asked, added.wayIn))).group;
+  const placed = commitAnswered(again, again.pending!.id, { kind: 'accepted' }).group;
+  expect(placed.pending).toMatchObject({ kind: 'external', accepted: true, epoch: 1 });
+  // another's commit was the one that ended the epoch
+  const other = await place(2, {});
+  const after = await given(applyEntry(bob, placed, other.entry, other.bytes));
+  expect(after.group).toMatchObject({ phase: 'member', position: 2 });
+  expect(after.group.pending).toBeUndefined();
+  // taken out and invited again, the invitation is of a later epoch
+  await place(3, { remove: [leafOfBob()] });
+  const second = await packageOf(bob);
+  const back = await place(4, { add: [second.bytes] });
+  const parked: Group = { ...placed, phase: 'parked' };
+  const invited = await given(applyWelcome(bob, parked, back.welcome, { keyPackage: second }));
+  expect(invited.group).toMatchObject({ phase: 'member', position: 4 });
+  const rotating = addIntention(invited.group, 'rotate', { kind: 'rotate' }).group;
+  expect(effectsOf(rotating, nodeSha256).map(({ kind }) => kind)).toContain('commit');
 });

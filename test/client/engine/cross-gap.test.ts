@@ -4,8 +4,10 @@ import { crossGap } from '../../../src/client/engine/cross-gap.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
+import { withFirstHead, withHead } from '../../../src/client/engine/recent-heads.ts';
 import type { EngineEnv, Group, Needs, PendingCommit, Step } from '../../../src/client/engine/types.ts';
 import { emptyGroup } from '../../../src/client/engine/welcome.ts';
+import { comparePlace } from '../../../src/client/engine/witness.ts';
 import { createMlsConfig } from '../../../src/mls/config.ts';
 import { formatIdentity } from '../../../src/mls/identity.ts';
 import { createGroup } from '../../../src/mls/session/create.ts';
@@ -58,7 +60,8 @@ const given = (result: Step | Needs): Step => {
   if (!('lines' in result)) throw new Error(result.kind);
   return result;
 };
-const answeredYes = (group: Group): Group => commitAnswered(group, group.pending!.id, { kind: 'accepted' }).group;
+const answeredYes = (group: Group, position = 2): Group =>
+  commitAnswered(group, group.pending!.id, { kind: 'accepted', position }).group;
 
 test('an own commit that is no longer on the server counts: an only member could not join its group again', async () => {
   const { env, group } = await committing();
@@ -75,6 +78,25 @@ test('an own commit that is no longer on the server counts: an only member could
   expect(consumed).toHaveLength(1);
   expect(given(await crossGap(env, next, gapUpTo(3, 1)))).toMatchObject({ group: next, lines: [] });
 });
+
+test.each([
+  { where: 'where something else was read', position: 3 },
+  { where: 'behind the gap that holds what ended its epoch', position: 40 },
+])(
+  'D5: an own commit that the server says to stand $where is not taken for what is in a gap: it is told',
+  async ({ position }) => {
+    const { env, group } = await committing();
+    const read = withHead(withHead(withFirstHead(group, 1, NEXT_HEAD), 2, NEXT_HEAD), 3, NEXT_HEAD);
+    const answered = comparePlace(env, commitAnswered(read, read.pending!.id, { kind: 'accepted', position }));
+    const crossed = given(await crossGap(env, answered.group, gapUpTo(9, 1)));
+    const text = `The server said that a commit of yours is entry ${position} of #tea, and shows otherwise: it is not to be trusted`;
+    expect([...answered.lines, ...crossed.lines]).toMatchObject([{ kind: 'warning', text }]);
+    expect(crossed.group).toMatchObject({ phase: 'parked', evidence: { broken: [{ position }] }, recovery: {} });
+    expect(crossed.group.pending).toBeUndefined();
+    expect(epochOf(crossed.group.mls!)).toBe(0);
+    expect(crossed.signals).toMatchObject([{ kind: 'intention', outcome: { kind: 'refused' } }]);
+  },
+);
 
 test('while the server has not said whether the commit that ended the epoch is ours, nothing is read past it', async () => {
   const { env, group } = await committing();
@@ -95,15 +117,17 @@ test('a gap before the end of its epoch says nothing about a commit, and one wit
   expect(signals).toMatchObject([{ kind: 'intention', id: 'wish', outcome: { kind: 'done' } }]);
 });
 
+/** A commit from outside that is on its way. */
+const wayIn = (accepted: boolean): PendingCommit => ({
+  ...{ id: 'external' as ClientId, kind: 'external', intention: 'wish', epoch: 4, accepted },
+  ...{ body: { commit: bytes, groupInfo: bytes }, next: { epochRecord: bytes, ratchets: [] } },
+});
+
 for (const phase of ['parked', 'joining'] as const) {
   test(`who is ${phase}, and whose way in is no longer on the server, joins once more instead of waiting for ever`, async () => {
     const { env } = await alone();
     const wish = addIntention({ ...emptyGroup(bytes, 'tea'), phase }, 'wish', { kind: 'rejoin' }).group;
-    const pending = {
-      ...{ id: 'external' as ClientId, kind: 'external', intention: 'wish', epoch: 4, accepted: true },
-      ...{ body: { commit: bytes, groupInfo: bytes }, next: { epochRecord: bytes, ratchets: [] } },
-    } satisfies PendingCommit;
-    const waiting: Group = { ...wish, pending };
+    const waiting: Group = { ...wish, pending: wayIn(true) };
     expect(given(await crossGap(env, waiting, gapUpTo(9, 4))).group).toBe(waiting);
     const { group, lines } = given(await crossGap(env, waiting, gapUpTo(9, 5)));
     expect(lines).toEqual([]);
@@ -111,6 +135,23 @@ for (const phase of ['parked', 'joining'] as const) {
     expect(effectsOf(group, nodeSha256).map(({ kind }) => kind)).toEqual(['rejoin']);
     // who gets in for the first time has missed what came since, and says so
     expect(group.recovery?.missed?.count).toBe(phase === 'joining' ? 9 : undefined);
+  });
+}
+
+for (const phase of ['parked', 'joining', 'removed'] as const) {
+  test(`who is ${phase}, and whose way in is in a gap with nothing behind it, does not wait for it any more`, async () => {
+    const { env } = await alone();
+    const wish = addIntention({ ...emptyGroup(bytes, 'tea'), phase }, 'wish', { kind: 'rejoin' }).group;
+    const gap: Gap = { group: bytes, from: 1 as Position, to: 9 as Position };
+    const asked = await crossGap(env, { ...wish, pending: wayIn(false) }, gap);
+    expect(asked).toEqual({ kind: 'needs-answer', group: wish.id });
+    const waiting: Group = { ...wish, pending: wayIn(true) };
+    const { group } = given(await crossGap(env, waiting, gap));
+    expect(group.pending).toBeUndefined();
+    expect(effectsOf(group, nodeSha256).map(({ kind }) => kind)).toEqual(phase === 'removed' ? [] : ['rejoin']);
+    // what the server has said to stand behind the gap is still to come
+    const behind: Group = { ...waiting, pending: { ...wayIn(true), promisedAt: 10 } };
+    expect(given(await crossGap(env, behind, gap)).group).toBe(behind);
   });
 }
 
