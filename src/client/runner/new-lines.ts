@@ -97,7 +97,8 @@ export function replaced(target: MessageLine, line: MessageLine): { target?: Mes
   }
   // what was taken back stays so, whatever comes later
   if (target.deleted === true) return { marker: { ...line, text: '', deleted: true } };
-  const { file, changedBy: _before, ...rest } = target;
+  // of what is taken back nobody needs to know that it had been edited, and a device that joined in between does not
+  const { file, changedBy: _before, edited: _edited, ...rest } = target;
   if (line.deleted === true) return { target: { ...rest, text: '', deleted: true }, marker: line };
   const at = {
     ...(line.position === undefined ? {} : { changedAt: line.position }),

@@ -132,6 +132,19 @@ test('whenever it joined, packed and unpacked, in whatever pieces: a device ends
   );
 });
 
+test('a message that was edited and then taken back reads alike where the edit was seen and where it was not', async () => {
+  const [always, later] = [await openDevice(), await openDevice()];
+  const lines = linesOf([
+    { kind: 'say', by: 'ben', target: 0 },
+    { kind: 'edit', by: 'ben', target: 0 },
+    { kind: 'delete', by: 'ben', target: 0 },
+  ]);
+  for (const [index, content] of lines.entries()) await always.comes(index + 1, content);
+  for (const position of [2, 3]) await later.comes(position, lines[position - 1]!);
+  await later.history.takeOver(GROUP, (await always.packed()).slice(0, 1));
+  expect(read((await later.shown()).slice(0, 1))).toEqual(read((await always.shown()).slice(0, 1)));
+});
+
 test('of however many changes of a message that is not here, a row of a few places is kept: one of each account', async () => {
   const [always, later] = [await openDevice(), await openDevice()];
   const said = linesOf([
