@@ -12,6 +12,7 @@ import {
 } from 'nats';
 import { type Backoff, backoffMs, wait } from './backoff.ts';
 import { LogError, messageOf } from './errors.ts';
+import { createSuspicion, type Suspicion } from './suspicion.ts';
 
 export interface ConnectionOptions {
   readonly servers: readonly string[];
@@ -43,17 +44,6 @@ export function failureError(doing: string, failure: ApiFailure): LogError {
   const passes = failure.code === SERVICE_UNAVAILABLE || failure.errCode === NO_SUITABLE_PEERS;
   const code = passes ? 'unavailable' : 'rejected';
   return new LogError(code, `the log refused to ${doing} (${failure.errCode}): ${failure.description}`);
-}
-
-/**
- * That the server one is connected to does not do what it is asked. When that has gone on for some seconds it is left for
- * another one, where others are known.
- */
-export interface Suspicion {
-  /** It did. */
-  clear(): void;
-  /** It did not, from `askedAt` (of `performance.now()`) until now. */
-  grow(askedAt: number): void;
 }
 
 /** The NATS connection that everything in this folder shares. It reconnects by itself, for ever. */
@@ -95,8 +85,6 @@ const REFUSALS: ReadonlySet<string> = new Set([
   ErrorCode.BadAuthentication,
   ErrorCode.BadCreds,
 ]);
-/** A server of a cluster may be cut off from the others and still answer pings; an election takes less than this. */
-const LEAVE_AFTER_MS = 4_000;
 
 /**
  * Connects, and settles when JetStream answers.
@@ -181,24 +169,6 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     throw error;
   }
   return connection;
-}
-
-function createSuspicion(leave: () => void): Suspicion {
-  let clearedAt = performance.now();
-  let since: number | undefined;
-  const clear = (): void => {
-    clearedAt = performance.now();
-    since = undefined;
-  };
-  return {
-    clear,
-    grow(askedAt) {
-      since ??= Math.max(askedAt, clearedAt);
-      if (performance.now() - since < LEAVE_AFTER_MS) return;
-      clear();
-      leave();
-    },
-  };
 }
 
 async function watchStatus(nats: NatsConnection, change: (next: ConnectionState) => void): Promise<void> {

@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
-import { compact } from '../../src/tools/compact/compact.ts';
-import { NO_PROGRESS } from '../../src/tools/progress.ts';
-import { openSite } from '../../src/tools/site.ts';
 import { type ConnectableServer, openChatter, overHttp } from '../support/chat-clients.ts';
+import { keepOnly } from '../support/keep-only.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
 
@@ -13,15 +11,6 @@ beforeAll(async () => {
   server = await startServer();
 });
 afterAll(() => server[Symbol.asyncDispose]());
-
-/** Ends what the running server serves, but for the newest entry. */
-async function keepOnlyNewest(): Promise<void> {
-  const log = { kind: 'embedded' } as const;
-  await using site = await openSite({ dataFolder: server.folder, secretFile: '', domain: 'localhost', log });
-  await compact(site, { policy: { keep: 1 }, dryRun: false, progress: NO_PROGRESS });
-  const last = (await server.running().log.describe()).lastSequence;
-  await server.running().projections.read.waitForSequence(last, AbortSignal.timeout(WAIT_MS));
-}
 
 /** A line on which, while it is silent, nothing of the log comes, and no answer to a commit. */
 function silentLine(): { readonly server: ConnectableServer; silence(): void; restore(): void } {
@@ -81,7 +70,7 @@ test('an only member whose commit was compacted before the answer came goes on: 
     () => 'the text never came',
   );
   await alice.stop();
-  await keepOnlyNewest();
+  await keepOnly(server, 1);
   line.restore();
   await alice.restart();
   await alice.waitForText(group, 'anybody here?');

@@ -6,13 +6,11 @@ import { auditStore } from '../../src/client/runner/audit.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
-import { compact } from '../../src/tools/compact/compact.ts';
-import { NO_PROGRESS } from '../../src/tools/progress.ts';
-import { openSite } from '../../src/tools/site.ts';
 import type { GroupId, Position } from '../../src/wire/ids.ts';
 import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, receiptFor } from '../support/fake-server.ts';
+import { keepOnly } from '../support/keep-only.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
 
@@ -61,7 +59,7 @@ describe('a message that is sent again after it was compacted, on an honest serv
     await alice.waitForText(group, 'did you get this?');
     await alice.chat.send(group, 'and more');
     expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
-    await keepOnly(1);
+    await keepOnly(server, 1);
     line.hold('no-news');
     await until(() => line.answers.length > 0);
     const [answer] = line.answers;
@@ -111,7 +109,7 @@ describe('a message that is sent again after it was compacted, on an honest serv
     expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
     await alice.chat.send(group, 'and more');
     expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
-    await keepOnly(1);
+    await keepOnly(server, 1);
     line.release();
     await alice.waitForText(group, 'so I ask again');
     await alice.chat.caughtUp(WAIT_MS);
@@ -119,16 +117,6 @@ describe('a message that is sent again after it was compacted, on an honest serv
     for (const text of ['did you get this?', 'so I ask again']) await bob.waitForText(group, text);
     expect((await bob.texts(group)).sort()).toEqual(['did you get this?', 'so I ask again']);
   });
-
-  /** Ends what the running server serves of every group, but for its newest entries. */
-  async function keepOnly(keep: number): Promise<void> {
-    const { folder: dataFolder } = server;
-    const options = { dataFolder, secretFile: '', domain: 'localhost', log: { kind: 'embedded' } } as const;
-    await using site = await openSite(options);
-    await compact(site, { policy: { keep }, dryRun: false, progress: NO_PROGRESS });
-    const { projections, log } = server.running();
-    await projections.read.waitForSequence((await log.describe()).lastSequence, AbortSignal.timeout(WAIT_MS));
-  }
 });
 
 describe('D5: a server that says of a message that it is gone, to hide it,', () => {

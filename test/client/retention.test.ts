@@ -1,11 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ServerApi } from '../../src/client/transport/server-api.ts';
 import { TransportError } from '../../src/client/transport/server-api.ts';
-import { compact } from '../../src/tools/compact/compact.ts';
-import { NO_PROGRESS } from '../../src/tools/progress.ts';
-import { openSite } from '../../src/tools/site.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { keepOnly } from '../support/keep-only.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
 
@@ -53,16 +51,6 @@ async function say(chatter: TestChatter, group: GroupId, ...texts: string[]): Pr
   expect(await chatter.chat.flushed(WAIT_MS)).toBe(0);
 }
 
-/** Ends what the running server serves of every group, but for its newest entries. */
-async function keepOnly(keep: number): Promise<void> {
-  const { folder: dataFolder } = server;
-  const options = { dataFolder, secretFile: '', domain: 'localhost', log: { kind: 'embedded' } } as const;
-  await using site = await openSite(options);
-  await compact(site, { policy: { keep }, dryRun: false, progress: NO_PROGRESS });
-  const { projections, log } = server.running();
-  await projections.read.waitForSequence((await log.describe()).lastSequence, AbortSignal.timeout(WAIT_MS));
-}
-
 async function goneLines(chatter: TestChatter, group: GroupId): Promise<string[]> {
   const lines = await chatter.lines(group);
   return lines.flatMap((line) => (line.kind === 'warning' && GONE.test(line.text) ? [line.text] : []));
@@ -84,7 +72,7 @@ test('who was away longer than entries are kept joins again by itself, and says 
   await say(alice, group, 'one', 'two');
   expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
   await say(alice, group, 'three', 'four', 'five');
-  await keepOnly(2); // created, added, one, two, commit, three are gone
+  await keepOnly(server, 2); // created, added, one, two, commit, three are gone
   await bob.restart();
   const joined =
     /^#tea\d+: 4 entries before \d+ \w+ are no longer on the server; you joined again at epoch 3 \(2 before/;
@@ -108,7 +96,7 @@ test('where only messages are gone nobody joins again: reading goes on behind th
   const group = await together('ink', alice, bob);
   await bob.stop();
   await say(alice, group, 'one', 'two', 'three', 'four');
-  await keepOnly(2);
+  await keepOnly(server, 2);
   await bob.restart();
   await bob.waitForText(group, 'four');
   expect(await bob.texts(group)).toEqual(['three', 'four']);
@@ -131,7 +119,7 @@ test('a text that the server took before it was cut off is shown once by everybo
   await bob.stop();
   expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
   await say(alice, group, 'yes');
-  await keepOnly(1);
+  await keepOnly(server, 1);
   cut.restore();
   await bob.restart();
   await waitForGone(bob, group, /you joined again/);
@@ -151,7 +139,7 @@ test('an invitation whose following entries are gone still leads in', async () =
   await say(alice, group, 'one');
   expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
   await say(alice, group, 'two');
-  await keepOnly(1);
+  await keepOnly(server, 1);
   await carol.restart();
   await carol.chat.caughtUp(WAIT_MS);
   await waitForGone(carol, group, /you joined again at epoch 3/);
@@ -165,7 +153,7 @@ test('who was removed in what is gone is told so, and does not try to come back'
   await bob.stop();
   expect(await alice.chat.remove(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
   await say(alice, group, 'not for bob');
-  await keepOnly(1);
+  await keepOnly(server, 1);
   await bob.restart();
   await waitForGone(bob, group, /this device was taken out of the group in the meantime/);
   await bob.chat.caughtUp(WAIT_MS);
@@ -179,7 +167,7 @@ test('who was removed behind what is gone is told so in one line, which counts w
   await say(alice, group, 'one');
   expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
   await say(alice, group, 'two');
-  await keepOnly(1); // created, added, one, commit are gone
+  await keepOnly(server, 1); // created, added, one, commit are gone
   await say(alice, group, 'three');
   expect(await alice.chat.remove(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
   await say(alice, group, 'not for bob');
@@ -212,7 +200,7 @@ test(`${FAR_BEHIND} commits behind: replayed without losing a text while they ar
   await bob.chat.caughtUp(WAIT_MS);
   expect(await bob.texts(group)).toEqual(texts);
   expect(await bob.epochAuthenticator(group)).toBe(await alice.epochAuthenticator(group));
-  await keepOnly(10);
+  await keepOnly(server, 10);
   await carol.restart();
   await waitForGone(carol, group, new RegExp(`joined again at epoch ${FAR_BEHIND + 3}`));
   await say(alice, group, 'all here');

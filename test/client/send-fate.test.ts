@@ -1,12 +1,8 @@
 import { expect, test } from 'vitest';
-import { uploadAnswered } from '../../src/client/engine/attachment.ts';
-import type { EngineEnv, Group } from '../../src/client/engine/types.ts';
-import { emptyGroup } from '../../src/client/engine/welcome.ts';
 import type { Write } from '../../src/client/store/client-store.ts';
 import { keys } from '../../src/client/store/keys.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
-import type { ClientId } from '../../src/wire/ids.ts';
 import { openChatter } from '../support/chat-clients.ts';
 import { createFailingStore } from '../support/failing-store.ts';
 import { createFakeServer } from '../support/fake-server.ts';
@@ -76,23 +72,6 @@ test('a text or a file that is sent while the end of its group is being stored i
   expect(await removal).toEqual([{ name: 'bob', kind: 'done' }]);
   await alice.stop();
   await bob.stop();
-});
-
-test('a file whose upload ends after its group has is said to be not sent, and leaves nothing that waits', () => {
-  const localId = 'file' as ClientId;
-  const bytes = new Uint8Array(32);
-  const file = { name: 'tea.txt', mediaType: 'text/plain', size: 3, key: bytes, nonce: bytes, hash: bytes, expires: 0 };
-  const removed: Group = {
-    ...emptyGroup(bytes, 'tea'),
-    phase: 'removed',
-    uploads: [{ localId, time: 1, attachment: file }],
-  };
-  const env = { now: () => 1 } as unknown as EngineEnv; // all that the step uses of it
-  const { group, lines, signals } = uploadAnswered(env, removed, localId, { kind: 'stored', expires: 5 }, 1);
-  expect(group.outbox).toEqual([]);
-  expect(group.uploads).toBeUndefined();
-  expect(lines).toMatchObject([{ kind: 'warning', text: 'Not sent (you are no longer a member): tea.txt' }]);
-  expect(signals).toEqual([{ kind: 'sent', localId, refused: 'you are no longer a member' }]);
 });
 
 /** The row of a group that this device is taken out of. */

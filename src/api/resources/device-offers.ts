@@ -82,8 +82,8 @@ async function put({
 }
 
 /**
- * Whoever knows an account can leave offers for it: however many one address may leave while they wait, others have room. An offer that is put again has its place.
- * What is on its way at the same moment may go over by itself.
+ * Whoever knows an account can leave offers for it: however many one address may leave while they wait, others have room. An
+ * offer that is put again has its place. What is on its way at the same moment may go over by itself.
  */
 async function checkRoom(
   offers: OfferStore,

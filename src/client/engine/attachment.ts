@@ -104,14 +104,11 @@ export function uploadAnswered(
   const others = uploads.filter((each) => each !== upload);
   const left: Group = others.length === 0 ? rest : { ...rest, uploads: others };
   const { time } = upload;
-  // the group may have ended for this device meanwhile: what is put into the outbox now stays there
-  const isOver = group.phase === 'removed';
-  if (answer.kind === 'refused' || isOver) {
-    const reason = answer.kind === 'refused' ? answer.reason : 'you are no longer a member';
-    const text = `Not sent (${reason}): ${upload.attachment.name}`;
+  if (answer.kind === 'refused') {
+    const text = `Not sent (${answer.reason}): ${upload.attachment.name}`;
     return step(left, {
       lines: [{ kind: 'warning', time: env.now(), text }],
-      signals: [{ kind: 'sent', localId, refused: reason }],
+      signals: [{ kind: 'sent', localId, refused: answer.reason }],
     });
   }
   const attachment = { ...upload.attachment, expires: answer.expires };
