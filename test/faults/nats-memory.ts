@@ -1,6 +1,5 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { CHOSEN_VARIABLE, findNatsServer } from '../../src/log/nats-server/find.ts';
 import type { MemorySample } from './memory.ts';
 
@@ -61,16 +60,18 @@ export async function openNatsWatch(folder: string, portsFolder: string): Promis
     held,
     look,
     begin() {
-      const ending = new AbortController();
-      const looking = (async () => {
-        while (!ending.signal.aborted) {
-          await look();
-          await pause(LOOK_EVERY_MS, undefined, { signal: ending.signal }).catch(() => undefined); // over at once
-        }
-      })();
-      looking.catch(() => undefined); // told to whoever ends it
+      let looking = Promise.resolve();
+      let isLooking = false;
+      const timer = setInterval(() => {
+        if (isLooking) return;
+        isLooking = true;
+        looking = looking.then(look).finally(() => {
+          isLooking = false;
+        });
+        looking.catch(() => clearInterval(timer)); // told to whoever ends it
+      }, LOOK_EVERY_MS);
       return () => {
-        ending.abort();
+        clearInterval(timer);
         return looking;
       };
     },
