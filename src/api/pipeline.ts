@@ -1,27 +1,23 @@
 import type { RouterContext } from '@koa/router';
 import type Koa from 'koa';
-import type { Logger } from 'pino';
 import { z } from 'zod';
-import { offerToSign, parseLaterStatement } from '../wire/account-chain.ts';
-import { parseRegistration, statementToSign } from '../wire/account-statement.ts';
 import { concatBytes, toUtf8 } from '../wire/bytes.ts';
-import { decodeDeviceOffer } from '../wire/device-offer.ts';
 import { type ClientId, deviceIdOf, isClientId } from '../wire/ids.ts';
 import { ProblemError } from '../wire/problems.ts';
-import type { AddDeviceRequest, RegisterRequest } from '../wire/schemas/accounts.ts';
-import type { DeviceOfferBody } from '../wire/schemas/device-offers.ts';
 import { createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
 import { createDeviceKeys, verifyEd25519 } from './auth/device-keys.ts';
+import { newcomerOf } from './auth/newcomer.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Admission } from './http/admission.ts';
 import { checkBodyHeaders, hasBody, readBody } from './http/body.ts';
 import { createBodyBudget } from './http/body-budget.ts';
 import { networkOf } from './http/caller-network.ts';
-import { decodeBody, encodeValue, MEDIA_TYPES, representationFor } from './http/negotiate.ts';
+import { decodeBody } from './http/negotiate.ts';
 import { notReady } from './http/problem.ts';
+import { respond } from './http/respond.ts';
 import { createUnreadAnswers } from './http/unread-answers.ts';
-import type { Answer, OfferingDevice, RecoveringDevice, Registrant, Route, Shared } from './route.ts';
+import type { Route, Shared } from './route.ts';
 import { sha256 } from './sha256.ts';
 import { judgedOnNewest } from './writes/judged-on-newest.ts';
 
@@ -178,48 +174,6 @@ export function createPipeline(
   }
 }
 
-/** The key that a device which nobody knows yet says is its own, what it says with it, and what it has signed itself. */
-interface Newcomer {
-  readonly key: Uint8Array;
-  readonly says: Omit<Registrant | RecoveringDevice | OfferingDevice, 'device'>;
-  readonly signed?: { readonly message: Uint8Array; readonly signature: Uint8Array };
-}
-
-function newcomerOf({ auth }: Route, body: unknown): Newcomer {
-  if (auth === 'offer') {
-    const offer = decodeDeviceOffer((body as DeviceOfferBody).offer);
-    if (offer === undefined) throw new ProblemError('invalid-request', 'this is no offer of a device');
-    const { account, device, countersignature: signature } = offer;
-    return { key: device.key, says: { offer }, signed: { message: offerToSign(account, device), signature } };
-  }
-  if (auth === 'recovery') {
-    const statement = addedBy((body as AddDeviceRequest).statement);
-    return { key: statement.device.key, says: { statement } };
-  }
-  const { statement: bytes, signature } = body as RegisterRequest;
-  const statement = registeredBy(bytes);
-  return {
-    key: statement.device.key,
-    says: { statement },
-    signed: { message: statementToSign(bytes), signature },
-  };
-}
-
-function registeredBy(bytes: Uint8Array): Registrant['statement'] {
-  const parsed = parseRegistration(bytes);
-  if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
-  return parsed.statement;
-}
-
-function addedBy(bytes: Uint8Array): RecoveringDevice['statement'] {
-  const parsed = parseLaterStatement(bytes);
-  if (!parsed.ok) throw new ProblemError('invalid-request', parsed.reason);
-  if (parsed.statement.type !== 'add-device') {
-    throw new ProblemError('invalid-request', 'the statement adds no device');
-  }
-  return parsed.statement;
-}
-
 const READ_FIRST_SECONDS = 1;
 const BODIES_RETRY_SECONDS = 1;
 const NO_DIGEST = new Uint8Array(32);
@@ -274,38 +228,4 @@ function queryOf(ctx: Koa.Context): Record<string, string> {
     query[name] = value;
   }
   return query;
-}
-
-function respond(ctx: Koa.Context, answer: Answer, logger: Logger): void {
-  switch (answer.kind) {
-    case 'value': {
-      const representation = representationFor(ctx.get('accept') || undefined);
-      write(ctx, answer.status, MEDIA_TYPES[representation], encodeValue(answer.value, representation));
-      return;
-    }
-    case 'bytes':
-      write(ctx, answer.status, answer.type, answer.body);
-      return;
-    case 'stream':
-      ctx.respond = false;
-      answer.run().catch((error: unknown) => {
-        logger.error({ type: error instanceof Error ? error.name : typeof error }, 'a stream failed');
-        ctx.res.destroy();
-      });
-      return;
-    default:
-      answer satisfies never;
-  }
-}
-
-/** Straight to the response: Koa's own way to it costs as much as checking the signature of a session. */
-function write(ctx: Koa.Context, status: number, type: string, body: Uint8Array | string): void {
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const { res } = ctx;
-  ctx.respond = false;
-  res.statusCode = status;
-  res.setHeader('content-type', type);
-  res.setHeader('vary', 'accept');
-  res.setHeader('content-length', bytes.length);
-  res.end(bytes);
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createAdaptiveLimit } from '../../src/api/http/adaptive-limit.ts';
 import { createAdmission, UNDER_WAY } from '../../src/api/http/admission.ts';
 import { createGate } from '../../src/api/writes/gate.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
 import { problemOf } from '../support/signed-client.ts';
 import { useServer } from './support.ts';
 
@@ -282,6 +283,31 @@ describe('the gate of writes', () => {
     hasRoom = true;
     expect(await gate.pass(async () => 1)).toBe(1);
     expect(gate.inFlight).toBe(0);
+  });
+
+  it('without room says first what room would not change, to nobody when it is full, and nothing of it with room', async () => {
+    let hasRoom = false;
+    let judged = 0;
+    const gate = createGate(1, () => hasRoom);
+    const pass = (tooLate: boolean): Promise<number> =>
+      gate.pass(
+        async () => 1,
+        () => {
+          judged += 1;
+          if (tooLate) throw new ProblemError('epoch-conflict', 'too late');
+        },
+      );
+    await expect(pass(true)).rejects.toMatchObject({ code: 'epoch-conflict' });
+    await expect(pass(false)).rejects.toMatchObject({ code: 'storage-full' });
+    expect([judged, gate.inFlight]).toEqual([2, 0]);
+    hasRoom = true;
+    const end = append(gate);
+    hasRoom = false;
+    await expect(pass(true)).rejects.toMatchObject({ code: 'not-ready' });
+    await end();
+    hasRoom = true;
+    expect(await pass(true)).toBe(1);
+    expect(judged).toBe(2);
   });
 });
 

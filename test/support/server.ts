@@ -24,6 +24,8 @@ export interface TestServerOptions {
   readonly behindTlsProxy?: boolean;
   /** Added to the clock, ms. */
   readonly clock?: { offsetMs: number };
+  /** In place of the disk: whether more may be stored. */
+  readonly hasRoom?: () => boolean;
 }
 
 /** The whole server in this process: a real nats-server, real tables, a free port. */
@@ -67,7 +69,8 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       operation: { ...DEFAULT_OPERATION_LIMITS, addressPerSecond: 50_000, addressBurst: 50_000, ...options.operation },
       logLevel: 'trace',
     };
-    return openServer({ config, version: '0.0.0-test', logger, now });
+    const { hasRoom } = options;
+    return openServer({ config, version: '0.0.0-test', logger, now, ...(hasRoom === undefined ? {} : { hasRoom }) });
   };
   let server = await open(0, options.acceptRollback ?? false);
   const stop = (): Promise<void> => server.close();

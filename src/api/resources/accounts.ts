@@ -83,16 +83,19 @@ async function register(call: Call<undefined, undefined, RegisterRequest, Regist
   });
   const lane = nameLane('account', statement.name);
   const eventId = requestEventId(device, requestId);
-  const result = await appendRequest<never>(deps, call.shared.gate, {
+  const result = await appendRequest(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: (view) => {
+    judge: (view) => {
       // revoked or not: a key that belonged to an account belongs to no other one for ever
       if (view.ownerOf(device) !== undefined) {
         throw new ProblemError('already-exists', 'this device belongs to an account already');
       }
       const { sequence, taken } = view.nameLane('user', statement.name);
       if (taken) throw new ProblemError('name-taken', 'somebody else holds this user name');
+      return sequence;
+    },
+    decide: (_view, sequence) => {
       return {
         kind: 'append',
         lane,

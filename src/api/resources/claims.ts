@@ -90,8 +90,9 @@ async function claimFrom(call: ClaimCall, group: GroupView, owner: AccountId): P
   const result = await appendRequest(deps, shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: (view) => {
-      refs = wanted(view, group, owner, now).flatMap(({ ref }) => (ref === undefined ? [] : [ref]));
+    judge: (view) => wanted(view, group, owner, now).flatMap(({ ref }) => (ref === undefined ? [] : [ref])),
+    decide: (view, free) => {
+      refs = free;
       if (refs.length === 0) return { kind: 'answer', answer: 'nothing-left' };
       return {
         kind: 'append',

@@ -8,7 +8,7 @@ import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
 import { type CommitCheck, checkCommit } from '../writes/check-commit.ts';
 import { checkOpaqueCommit, type DeclaredChange } from '../writes/check-opaque.ts';
-import { epochConflict } from '../writes/epoch-conflict.ts';
+import { expectOwnEpoch } from '../writes/epoch-conflict.ts';
 import { mayJoin, ownGroup } from '../writes/membership.ts';
 import { groupParams } from './params.ts';
 
@@ -33,11 +33,15 @@ async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, D
   const { deps, params, body, caller, now, requestId, requestDigest } = call;
   const eventId = requestEventId(caller.id, requestId);
   let next: PublicGroup | undefined;
-  const result = await appendRequest<never>(deps, call.shared.gate, {
+  const result = await appendRequest(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: async (view) => {
+    judge: (view) => {
       const group = groupToCommitTo(view, params.group, caller);
+      expectOwnEpoch(view, group, caller, 'commit', body.commit);
+      return group;
+    },
+    decide: async (view, group) => {
       const check = group.opaque
         ? checkOpaqueCommit(body, { deps, readModel: view, group, caller, now })
         : await checkCommit(body, {
@@ -48,7 +52,6 @@ async function commit(call: Call<{ group: GroupId }, undefined, CommitRequest, D
             caller,
             now,
           });
-      if (check.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
       next = check.kind === 'valid' ? check.group : undefined;
       return {
         kind: 'append',

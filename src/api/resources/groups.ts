@@ -136,13 +136,16 @@ async function create(call: CreateCall) {
   const eventId = requestEventId(caller.id, requestId);
   const name = named?.name;
   let founded: PublicGroup | undefined;
-  const result = await appendRequest<never>(deps, call.shared.gate, {
+  const result = await appendRequest(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: async (view) => {
+    judge: (view) => {
       if (view.group(id) !== undefined) throw new ProblemError('already-exists', 'a group with this id exists');
       const lane = name === undefined ? undefined : view.nameLane('group', name);
       if (lane?.taken === true) throw new ProblemError('name-taken', 'a group of this name exists');
+      return lane;
+    },
+    decide: async (view, lane) => {
       const first = await firstEvent(call, view, (group) => {
         founded = group;
       });

@@ -55,8 +55,8 @@ async function publish(call: Call<undefined, undefined, PublishRequest, DeviceVi
   const result = await appendRequest(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: async (view) => {
-      const { laneSequence } = known(view.account(account));
+    judge: (view) => known(view.account(account)),
+    decide: async (view, { laneSequence }) => {
       if (laneSequence !== judgedAt) {
         // another publication or a claim came first: what fits the stock has to be judged anew
         packages = await sortPackages(call, body.keyPackages, { owner, stock: view.stock(device) });

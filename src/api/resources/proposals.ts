@@ -8,8 +8,7 @@ import { answer, type Call, defineRoute } from '../route.ts';
 import { accepted } from '../writes/accepted.ts';
 import { appendRequest } from '../writes/append-request.ts';
 import { checkProposal } from '../writes/check-commit.ts';
-import { checkOpaqueProposal } from '../writes/check-opaque.ts';
-import { epochConflict } from '../writes/epoch-conflict.ts';
+import { expectOwnEpoch } from '../writes/epoch-conflict.ts';
 import { ownGroup } from '../writes/membership.ts';
 import { invalidCommit } from '../writes/refusal.ts';
 import { groupParams } from './params.ts';
@@ -39,18 +38,22 @@ export const proposalRoutes = [postProposal];
 async function propose(call: Call<{ group: GroupId }, undefined, ProposalRequest, DeviceView>) {
   const { deps, params, body, caller, now, requestId, requestDigest } = call;
   const eventId = requestEventId(caller.id, requestId);
-  const result = await appendRequest<never>(deps, call.shared.gate, {
+  const result = await appendRequest(deps, call.shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: async (view) => {
-      const { group, member } = ownGroup(view, params.group, caller);
-      const { publicGroups } = call.shared;
-      checkRoom(group, member);
-      const check = group.opaque
-        ? checkOpaqueProposal(body.proposal, group)
-        : await checkProposal(body.proposal, { deps, readModel: view, publicGroups, group, caller, now });
-      if (check?.kind === 'epoch-conflict') throw epochConflict(view, group, caller, check.epoch);
-      if (check !== undefined) checkKind(check.proposal.proposal, member);
+    judge: (view) => {
+      const own = ownGroup(view, params.group, caller);
+      checkRoom(own.group, own.member);
+      expectOwnEpoch(view, own.group, caller, 'proposal', body.proposal);
+      return own;
+    },
+    decide: async (view, { group, member }) => {
+      if (!group.opaque) {
+        const { publicGroups } = call.shared;
+        const context = { deps, readModel: view, publicGroups, group, caller, now };
+        const { proposal } = await checkProposal(body.proposal, context);
+        checkKind(proposal.proposal, member);
+      }
       return {
         kind: 'append',
         lane: { kind: 'group-proposal', group: group.bytes },

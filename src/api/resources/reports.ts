@@ -33,12 +33,14 @@ async function report(call: Call<{ group: GroupId }, undefined, ReportRequest, D
   const { deps, shared, params, body, caller, now } = call;
   const requestId = reportId(caller, params.group, body.epoch);
   const eventId = requestEventId(caller.id, requestId);
-  const result = await appendRequest<never>(deps, shared.gate, {
+  const result = await appendRequest(deps, shared.gate, {
     eventId,
     digest: sha256(encodeCbor(body)),
-    decide: (view) => {
+    judge: (view) => {
       const { group } = ownGroup(view, params.group, caller);
-      const committer = committerOf(view, group, body);
+      return { group, committer: committerOf(view, group, body) };
+    },
+    decide: (_view, { group, committer }) => {
       const wait = shared.reportLimits.take(caller.id, now);
       if (wait > 0) throw new ProblemError('rate-limited', 'too many reports', { retryAfterSeconds: wait });
       return {

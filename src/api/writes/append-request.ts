@@ -10,15 +10,20 @@ import type { Gate } from './gate.ts';
 /** How long a write waits for the log and for the fold of this node, ms. */
 export const WRITE_TIMEOUT_MS = 15_000;
 
-export interface RequestToAppend<Answer> {
+export interface RequestToAppend<Judged, Answer> {
   readonly eventId: string;
   /** See `Call.requestDigest`. */
   readonly digest: Uint8Array;
   /**
-   * Decides on the read model as it stands; run again after a conflict. Problems are thrown. It must take all that
-   * `expected` stands for from the read model before its first `await`.
+   * What the tables alone can say, cheaply: who may not do this, or comes too late, hears so also while there is no room for
+   * what others may do. Problems are thrown.
    */
-  readonly decide: (view: ReadModel) => Decision<Answer> | Promise<Decision<Answer>>;
+  readonly judge: (view: ReadModel) => Judged;
+  /**
+   * Decides on the read model as it was judged; both run again after a conflict. Problems are thrown. It must take all
+   * that `expected` stands for from the read model before its first `await`.
+   */
+  readonly decide: (view: ReadModel, judged: Judged) => Decision<Answer> | Promise<Decision<Answer>>;
 }
 
 export type Written<Answer> =
@@ -34,19 +39,19 @@ type PlacedOutcome = Omit<RequestOutcome, 'result'> & {
  * One request, one event: decides, appends with comparison, waits until this node has folded it, and answers from what
  * the fold made of it. A repeated request (same event id, same digest) gets the answer of the first.
  *
- * @throws ProblemError of `decide`, `idempotency-conflict`, what the fold dropped it for, or `not-ready`.
+ * @throws ProblemError of `judge` and `decide`, `idempotency-conflict`, what the fold dropped it for, or `not-ready`.
  */
-export async function appendRequest<Answer>(
+export async function appendRequest<Judged, Answer = never>(
   deps: Pick<ApiDeps, 'log' | 'readModel'>,
   gate: Gate,
-  request: RequestToAppend<Answer>,
+  request: RequestToAppend<Judged, Answer>,
 ): Promise<Written<Answer>> {
   const { log, readModel } = deps;
-  const { eventId, digest, decide } = request;
+  const { eventId, digest, judge, decide } = request;
   const known = readModel.request(eventId);
   if (known !== undefined) return written(known, digest, true);
 
-  return await gate.pass(() =>
+  const write = (): Promise<Written<Answer>> =>
     withDeadline(WRITE_TIMEOUT_MS, async (signal) => {
       const result = await log.appendDecided<ReadModel, Answer | typeof REPEATED>({
         eventId,
@@ -55,7 +60,10 @@ export async function appendRequest<Answer>(
           await readModel.waitForSequence(atLeast, signal);
           return readModel;
         },
-        decide: (view) => (view.request(eventId) === undefined ? decide(view) : { kind: 'answer', answer: REPEATED }),
+        decide: (view) => {
+          if (view.request(eventId) !== undefined) return { kind: 'answer', answer: REPEATED };
+          return decide(view, judge(view));
+        },
       });
       if (result.kind === 'conflict') throw notReady('too many write to the same place at once');
       if (result.kind === 'answer' && result.answer !== REPEATED) return { kind: 'answer', answer: result.answer };
@@ -63,8 +71,8 @@ export async function appendRequest<Answer>(
       const outcome = readModel.request(eventId);
       if (outcome === undefined) throw new Error('the fold has passed an event without an outcome');
       return written(outcome, digest, result.kind !== 'committed');
-    }),
-  );
+    });
+  return await gate.pass(write, () => judge(readModel));
 }
 
 /** The decision found that the event is there already. */

@@ -1,7 +1,6 @@
 import { requestEventId } from '../../log/request-event-id.ts';
 import { type ComparedLane, nameLane } from '../../log/subjects.ts';
 import {
-  type AccountChain,
   applyStatement,
   type ChainCrypto,
   type LaterStatement,
@@ -63,17 +62,23 @@ export async function changeAccount(call: AccountChangeCall, wanted: WantedChang
     const wait = shared.accountChanges.take(id, now);
     if (wait > 0) throw new ProblemError('rate-limited', 'this account changes too often', { retryAfterSeconds: wait });
   };
-  const result = await appendRequest<never>(deps, shared.gate, {
+  const result = await appendRequest(deps, shared.gate, {
     eventId,
     digest: requestDigest,
-    decide: async (view) => {
+    judge: (view) => {
       const known = view.account(account);
       if (known === undefined) throw new ProblemError('not-found', 'there is no such account');
       if (device !== undefined && (view.device(device) !== undefined || view.isRevoked(device))) {
         throw new ProblemError('already-exists', 'this device belongs to an account already');
       }
-      const { lane, expected } = laneOf(view, account, statement, known.laneSequence);
-      await checkStatement(known.chain, signed, statement, chainCrypto(deps));
+      if (!equalBytes(statement.previous, known.chain.head)) {
+        throw new ProblemError('account-conflict', 'the account has changed since this statement was made');
+      }
+      return { ...laneOf(view, account, statement, known.laneSequence), chain: known.chain };
+    },
+    decide: async (_view, { lane, expected, chain }) => {
+      const step = await applyStatement(chain, signed, chainCrypto(deps));
+      if (!step.ok) throw new ProblemError('forbidden', step.reason);
       // only what the account itself has signed uses up what it may do: anybody can send a statement about it
       if (!isCharged) chargeTo(account);
       isCharged = true;
@@ -115,19 +120,6 @@ function laneOf(
     throw new ProblemError('name-taken', 'somebody else holds this user name');
   }
   return { lane: nameLane('account', statement.name), expected: sequence };
-}
-
-async function checkStatement(
-  chain: AccountChain,
-  signed: SignedStatement,
-  statement: LaterStatement,
-  crypto: ChainCrypto,
-): Promise<void> {
-  if (!equalBytes(statement.previous, chain.head)) {
-    throw new ProblemError('account-conflict', 'the account has changed since this statement was made');
-  }
-  const step = await applyStatement(chain, signed, crypto);
-  if (!step.ok) throw new ProblemError('forbidden', step.reason);
 }
 
 function chainCrypto({ suite }: Pick<ApiDeps, 'suite'>): ChainCrypto {

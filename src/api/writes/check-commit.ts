@@ -16,25 +16,20 @@ export interface HandshakeContext extends RulesContext {
   readonly group: GroupView;
 }
 
-/** Made in `epoch`, which is not the group's any more (or not yet). */
-export interface OfAnotherEpoch {
-  readonly kind: 'epoch-conflict';
-  readonly epoch: number;
+export interface CommitCheck {
+  readonly kind: 'valid';
+  readonly group: PublicGroup;
 }
 
-export type CommitCheck = { readonly kind: 'valid'; readonly group: PublicGroup } | OfAnotherEpoch;
-
 /**
- * Judges a commit bundle by everything that can be known without the group's secrets (protocol.md, "What the server
- * checks"). The group itself is read before the first `await`.
+ * Judges a commit bundle of the group's epoch by everything that can be known without the group's secrets (protocol.md,
+ * "What the server checks"). The group itself is read before the first `await`.
  *
  * @returns the group as the commit makes it
  * @throws ProblemError `invalid-commit` with its reason
  */
 export async function checkCommit(bundle: CommitRequest, context: HandshakeContext): Promise<CommitCheck> {
   const { deps, group, publicGroups, readModel } = context;
-  const misplaced = ofAnotherEpoch(bundle.commit, group);
-  if (misplaced !== undefined) return misplaced;
   const current = publicGroups.current(readModel, group);
   const { commit, welcome, groupInfo } = bundle;
   if (bundle.roster !== undefined) throw invalidCommit('roster-unexpected');
@@ -49,23 +44,20 @@ export async function checkCommit(bundle: CommitRequest, context: HandshakeConte
 }
 
 /** The same for a standalone proposal. @throws ProblemError `invalid-commit` with its reason */
-export async function checkProposal(
-  proposal: Uint8Array,
-  context: HandshakeContext,
-): Promise<AcceptedProposal | OfAnotherEpoch> {
+export async function checkProposal(proposal: Uint8Array, context: HandshakeContext): Promise<AcceptedProposal> {
   const { deps, group, publicGroups, readModel } = context;
-  const misplaced = ofAnotherEpoch(proposal, group);
-  if (misplaced !== undefined) return misplaced;
   const current = publicGroups.current(readModel, group);
   const verdict = await verifyProposal({ suite: deps.suite, sha256 }, current, proposal, commitRules(context, group));
   if (verdict.kind === 'refused') throw invalidCommit(verdict.reason);
   return verdict;
 }
 
-/** Seen before the group is opened: who is late is told what it missed, whatever else is wrong. */
-function ofAnotherEpoch(bytes: Uint8Array, group: GroupView): OfAnotherEpoch | undefined {
-  const seen = inspectMessage(bytes);
-  if (seen.kind !== 'commit' && seen.kind !== 'proposal') return undefined;
-  if (!equalBytes(seen.groupId, group.bytes) || seen.epoch === group.epoch) return undefined;
-  return { kind: 'epoch-conflict', epoch: seen.epoch };
+/**
+ * The epoch that a handshake message of the group was made in; of anything else the group's own: it is refused for what it
+ * is. Seen before the group is opened: who is late is told what it missed, whatever else is wrong.
+ */
+export function madeInEpoch(handshake: Uint8Array, group: GroupView): number {
+  const seen = inspectMessage(handshake);
+  if (seen.kind !== 'commit' && seen.kind !== 'proposal') return group.epoch;
+  return equalBytes(seen.groupId, group.bytes) ? seen.epoch : group.epoch;
 }

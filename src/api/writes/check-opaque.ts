@@ -1,4 +1,4 @@
-import { type InspectedMessage, inspectMessage } from '../../mls/framing.ts';
+import { inspectMessage } from '../../mls/framing.ts';
 import { summarizeCommit } from '../../mls/handshake.ts';
 import { parseIdentity } from '../../mls/identity.ts';
 import type { GroupView } from '../../projections/read-model.ts';
@@ -6,7 +6,6 @@ import { equalBytes, toBase64Url } from '../../wire/bytes.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
 import type { CommitRequest, CreateGroupRequest, DeclaredRoster } from '../../wire/schemas/groups.ts';
 import { sha256 } from '../sha256.ts';
-import type { OfAnotherEpoch } from './check-commit.ts';
 import type { RulesContext } from './commit-rules.ts';
 import { memberOf } from './membership.ts';
 import { invalidCommit } from './refusal.ts';
@@ -24,38 +23,33 @@ export function checkOpaqueCreation({ group, groupInfo }: Pick<CreateGroupReques
 }
 
 /**
- * Judges a commit that the server cannot read: a PrivateMessage with a commit of this group and epoch (or an external
- * commit by which a member replaces itself), and a declaration that fits the roster, the claims and the Welcome.
+ * Judges a commit that the server cannot read, of the group's epoch as {@link opaqueMadeInEpoch} tells it: what it declares
+ * has to fit the roster, the claims and the Welcome.
  *
  * @throws ProblemError `invalid-commit` with its reason
  */
 export function checkOpaqueCommit(
   bundle: CommitRequest,
   { deps, readModel, caller, group }: RulesContext & { readonly group: GroupView },
-): DeclaredChange | OfAnotherEpoch {
-  const seen = inspectMessage(bundle.commit);
-  const misplaced = placeRefusal(seen, group, 'commit');
-  if (misplaced !== undefined) return misplaced;
+): DeclaredChange {
   if (memberOf(group, caller.id) === undefined) throw invalidCommit('unknown-sender');
   const { roster } = bundle;
   if (roster === undefined) throw invalidCommit('roster-missing');
-  if (seen.kind === 'commit') checkReturn(bundle.commit, caller.id, roster);
+  if (inspectMessage(bundle.commit).kind === 'commit') checkReturn(bundle.commit, caller.id, roster);
   const change = checkRoster(roster, { deps, readModel, caller, group });
   if (bundle.groupInfo !== undefined) checkInfo(bundle.groupInfo, group.bytes, group.epoch + 1);
   checkWelcome(bundle.welcome, roster);
   return change;
 }
 
-/** A proposal that the server cannot read. @throws ProblemError `invalid-commit` with its reason */
-export function checkOpaqueProposal(proposal: Uint8Array, group: GroupView): OfAnotherEpoch | undefined {
-  return placeRefusal(inspectMessage(proposal), group, 'proposal');
-}
-
-function placeRefusal(
-  seen: InspectedMessage,
-  group: GroupView,
-  wanted: 'commit' | 'proposal',
-): OfAnotherEpoch | undefined {
+/**
+ * The epoch of a handshake that the server cannot read: a PrivateMessage of this group, or an external commit by which a
+ * member replaces itself.
+ *
+ * @throws ProblemError `invalid-commit` with its reason for anything else
+ */
+export function opaqueMadeInEpoch(handshake: Uint8Array, group: GroupView, wanted: 'commit' | 'proposal'): number {
+  const seen = inspectMessage(handshake);
   if (seen.kind === 'malformed') throw invalidCommit('malformed');
   // only who is not in the tree yet may commit in the open: there is nothing it could encrypt with
   const isExternal = wanted === 'commit' && seen.kind === 'commit' && seen.sender.kind === 'new-member-commit';
@@ -63,7 +57,7 @@ function placeRefusal(
     throw invalidCommit(wanted === 'commit' ? 'not-a-private-commit' : 'not-a-private-proposal');
   }
   if (!equalBytes(seen.groupId, group.bytes)) throw invalidCommit('wrong-group');
-  return seen.epoch === group.epoch ? undefined : { kind: 'epoch-conflict', epoch: seen.epoch };
+  return seen.epoch;
 }
 
 /** An external commit: a member that takes its own place again, and changes nothing else (D18). */

@@ -3,6 +3,8 @@ import { toBase64Url } from '../../wire/bytes.ts';
 import { decodeCbor } from '../../wire/cbor.ts';
 import { decodeEntry, isGroupEntry } from '../../wire/entry.ts';
 import { ProblemError } from '../../wire/problems.ts';
+import { madeInEpoch } from './check-commit.ts';
+import { opaqueMadeInEpoch } from './check-opaque.ts';
 import { FUTURE_EPOCH } from './judged-on-newest.ts';
 
 /** How much of the group's log travels with a conflict: enough to rebase on, small enough for an error. */
@@ -26,6 +28,22 @@ export function epochConflict(
       ...entriesSince(readModel, group, caller, epoch),
     },
   });
+}
+
+/**
+ * A handshake message has to be made in the group's epoch.
+ *
+ * @throws ProblemError `epoch-conflict`; `invalid-commit` for what no opaque group takes
+ */
+export function expectOwnEpoch(
+  readModel: ReadModel,
+  group: GroupView,
+  caller: Pick<DeviceView, 'id'>,
+  wanted: 'commit' | 'proposal',
+  handshake: Uint8Array,
+): void {
+  const epoch = group.opaque ? opaqueMadeInEpoch(handshake, group, wanted) : madeInEpoch(handshake, group);
+  if (epoch !== group.epoch) throw epochConflict(readModel, group, caller, epoch);
 }
 
 function entriesSince(readModel: ReadModel, group: GroupView, caller: Pick<DeviceView, 'id'>, epoch: number) {

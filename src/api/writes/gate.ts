@@ -6,8 +6,12 @@ import { overloaded } from '../http/problem.ts';
 export interface Gate {
   readonly inFlight: number;
   readonly isFull: boolean;
-  /** @throws ProblemError `not-ready` when the gate is full, `storage-full` when the disk is. */
-  pass<Result>(work: () => Promise<Result>): Promise<Result>;
+  /**
+   * @param refuse asked first when the disk is full: who is refused whatever room there is should not wait for some. It has to be
+   *   cheap and of this turn of the event loop, for it is counted nowhere; a gate that is full does not ask it
+   * @throws ProblemError `not-ready` when the gate is full, `storage-full` when the disk is, and that of `refuse`
+   */
+  pass<Result>(work: () => Promise<Result>, refuse?: () => void): Promise<Result>;
 }
 
 const RETRY = { retryAfterSeconds: 60 };
@@ -31,9 +35,12 @@ export function createGate(
     get isFull() {
       return inFlight >= max;
     },
-    async pass(work) {
+    async pass(work, refuse) {
       if (inFlight >= max) throw overloaded('too many writes are under way');
-      if (!hasRoom()) throw new ProblemError('storage-full', 'this server has no room for more', RETRY);
+      if (!hasRoom()) {
+        refuse?.();
+        throw new ProblemError('storage-full', 'this server has no room for more', RETRY);
+      }
       inFlight += 1;
       load?.enter(clock());
       try {

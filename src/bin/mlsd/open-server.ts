@@ -38,6 +38,8 @@ export interface OpenServerOptions {
   readonly logger: Logger;
   readonly signal?: AbortSignal;
   readonly now?: () => number;
+  /** Whether more may be stored; the disk of the data folder says it unless something else is to. */
+  readonly hasRoom?: () => boolean;
 }
 
 const CURSOR_KEY_BYTES = 32;
@@ -100,7 +102,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       now,
       bootSecond,
       behindTlsProxy: config.behindTlsProxy,
-      hasRoom: createDiskRoom(config.dataFolder),
+      hasRoom: options.hasRoom ?? createDiskRoom(config.dataFolder),
       closing: closing.signal,
     });
     await until(bootSecond * 1000, now);
