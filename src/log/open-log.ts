@@ -15,6 +15,7 @@ import { isAtLeast, type NatsServerBinary, SYNC_ALWAYS_SINCE } from './nats-serv
 import { createPublisher, type Publisher } from './publisher.ts';
 import { type ReachOptions, untilReached } from './reach.ts';
 import { type LogReader, openReader, type ReaderOptions } from './reader.ts';
+import { shareNext } from './share-next.ts';
 import { ensureStream, readStreamState, type StreamState } from './stream.ts';
 import { STREAM_NAME } from './subjects.ts';
 
@@ -89,7 +90,7 @@ export interface Log extends AsyncDisposable {
   openBlobs(options: BlobStoreOptions): Promise<BlobStore>;
   /** See `openOfferStore`; waits like {@link Log.openBlobs}. */
   openOffers(options: OfferStoreOptions): Promise<OfferStore>;
-  /** Asks the log. @throws LogError `unavailable`, `log-missing`. */
+  /** Asks the log, one question for all who ask while others are under way: see `shareNext`. @throws LogError `unavailable`, `log-missing`. */
   describe(): Promise<LogDescription>;
   /**
    * Starts a new incarnation on purpose, after somebody accepted that the log went back. Every checkpoint and cursor of
@@ -240,6 +241,21 @@ function createLog(
     closing ??= closeAll(opened);
     return closing;
   };
+  const describe = shareNext(async (): Promise<LogDescription> => {
+    const { lastSequence, replicas } = await readStreamState(connection);
+    const durability = durabilityOf(server);
+    return {
+      stream: STREAM_NAME,
+      domain: incarnation.domain,
+      incarnation: incarnation.id,
+      embedded: server !== undefined,
+      serverVersion: connection.serverVersion,
+      durability,
+      durabilityText: DURABILITY_TEXT[durability],
+      replicas,
+      lastSequence,
+    };
+  });
   const api: Log = {
     pastEpochs: options.pastEpochs,
     get state() {
@@ -261,21 +277,7 @@ function createLog(
     read: (readerOptions = {}) => openReader(connection, readerOptions),
     openBlobs: (blobOptions) => openBeside('the attachments', () => openBlobStore(connection, blobOptions)),
     openOffers: (offerOptions) => openBeside('the offers of devices', () => openOfferStore(connection, offerOptions)),
-    async describe() {
-      const { lastSequence, replicas } = await readStreamState(connection);
-      const durability = durabilityOf(server);
-      return {
-        stream: STREAM_NAME,
-        domain: incarnation.domain,
-        incarnation: incarnation.id,
-        embedded: server !== undefined,
-        serverVersion: connection.serverVersion,
-        durability,
-        durabilityText: DURABILITY_TEXT[durability],
-        replicas,
-        lastSequence,
-      };
-    },
+    describe,
     async startNewIncarnation() {
       open();
       const newest = (await readIncarnation(connection)) ?? { sequence: 0 };
