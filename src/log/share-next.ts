@@ -3,7 +3,8 @@ const UNDER_WAY_MAX = 2;
 
 /**
  * Makes one question out of many asked at one time, without anybody being told what was true before it asked: all who come while
- * {@link UNDER_WAY_MAX} answers are awaited share the next question, which goes out as soon as one of them has come.
+ * {@link UNDER_WAY_MAX} answers are awaited share the next question, which goes out as soon as one of them has come. When neither
+ * does, those wait until one is given up, and may wait for their own as long again: for two timeouts of `ask`.
  *
  * @returns asks; settles as a call of `ask` does that began after this one
  */

@@ -1,6 +1,7 @@
 import { equalBytes } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
 import { isShortId } from '../wire/ids.ts';
+import { accountOf } from './identity.ts';
 
 /** Type of our group context extension, from the private-use range (RFC 9420 §17.3). */
 export const ROLES_EXTENSION = 0xf0a1;
@@ -46,6 +47,22 @@ export function decodeRoles(bytes: Uint8Array): GroupRoles | undefined {
 
 export function isAdmin(roles: GroupRoles, accountId: string): boolean {
   return roles.admins.includes(accountId);
+}
+
+/**
+ * The roles of an epoch that would begin without an administrator: the first member of the tree that stays, its account, becomes the
+ * only one. Whoever knows the tree before a commit and what the commit removes comes to the same. It may be the account of a revoked
+ * device, which is not known here: the commit that removes that names the next. Nor is the place in the tree a merit: somebody who joins
+ * again from outside may come into an earlier one.
+ *
+ * @param staying identities of members by leaf, ascending, without those that the commit removes or adds
+ * @returns `undefined` when an administrator stays, or nobody does
+ */
+export function inheritedRoles(roles: GroupRoles, staying: readonly string[]): GroupRoles | undefined {
+  const accounts = staying.flatMap((identity) => accountOf(identity) ?? []);
+  const [heir] = accounts;
+  if (heir === undefined || accounts.some((account) => isAdmin(roles, account))) return undefined;
+  return { ...roles, admins: [heir] };
 }
 
 function asRoles(value: unknown): GroupRoles | undefined {

@@ -8,7 +8,8 @@ export interface Gate {
   readonly isFull: boolean;
   /**
    * @param refuse asked first when the disk is full: who is refused whatever room there is should not wait for some. It has to be
-   *   cheap and of this turn of the event loop, for it is counted nowhere; a gate that is full does not ask it
+   *   of this turn of the event loop, for it is counted nowhere. What it reads is bounded by what the door lets in: to name the epoch
+   *   of a message it takes that apart, up to the largest one allowed; a gate that is full does not ask it
    * @throws ProblemError `not-ready` when the gate is full, `storage-full` when the disk is, and that of `refuse`
    */
   pass<Result>(work: () => Promise<Result>, refuse?: () => void): Promise<Result>;

@@ -1,7 +1,7 @@
 import type { Proposal } from 'ts-mls';
 import { identityOfCredential } from '../config.ts';
 import type { HandshakeSender } from '../framing.ts';
-import type { GroupData } from './group.ts';
+import { type GroupData, membersOfTree } from './group.ts';
 import { commitPolicy } from './policy.ts';
 import { type AppliedProposal, type ProposalPlan, planProposals } from './proposals.ts';
 import { isRefused, type Refused, refused } from './refusal.ts';
@@ -11,12 +11,14 @@ export interface ProposalValidity {
   /** ms */
   readonly now: number;
   readonly isSignatureKeyOf: (identity: string, signatureKey: Uint8Array) => boolean;
+  readonly isRevoked?: (identity: string) => boolean;
 }
 
 /**
  * A commit has to contain every valid pending proposal (RFC 9420 §12.4). One may be missing when the commit could not
- * contain it beside what it does contain, or when it has become invalid by itself: otherwise two proposals that
- * exclude each other, or a device revoked in between, would stop the group for ever.
+ * contain it beside what it does contain, when it has become invalid by itself, or when it is the committer's own leave and everybody
+ * else goes who has asked for that, or is revoked: otherwise two proposals that exclude each other, a device revoked in between, or the
+ * last members leaving together would stop the group for ever.
  */
 export function uncoveredRefusal(
   data: GroupData,
@@ -45,9 +47,32 @@ function isCommittable(
 ): boolean {
   if (!isStillValid(missing.proposal, validity)) return false;
   const extended = planProposals(data, [...plan.applied, missing], committer);
-  // who is asked to go cannot commit that, but it cannot go on committing either: somebody else has to
-  if (isRefused(extended)) return extended.reason === 'removes-committer';
+  // who is asked to go cannot commit that, but it cannot go on committing either: somebody else has to, where somebody else is left
+  if (isRefused(extended)) return extended.reason === 'removes-committer' && !isAlone(data, plan, committer, validity);
   return commitPolicy(data, extended) === undefined;
+}
+
+/** Whether the commit leaves nobody but the committer, and takes out nobody who could have committed its leave. */
+function isAlone(
+  data: GroupData,
+  { applied, removes, adds }: ProposalPlan,
+  committer: HandshakeSender,
+  { isRevoked = () => false }: ProposalValidity,
+): boolean {
+  const asked = new Set(
+    applied.flatMap(({ proposal, sender }) =>
+      proposal.proposalType === 'remove' && sender.kind === 'member' && sender.leaf === proposal.remove.removed
+        ? [sender.leaf]
+        : [],
+    ),
+  );
+  return (
+    adds.length === 0 &&
+    membersOfTree(data).every(({ leaf, identity }) => {
+      if (committer.kind === 'member' && committer.leaf === leaf) return true;
+      return removes.includes(leaf) && (asked.has(leaf) || isRevoked(identity));
+    })
+  );
 }
 
 function isStillValid(proposal: Proposal, { now, isSignatureKeyOf }: ProposalValidity): boolean {

@@ -16,8 +16,13 @@ export interface CommitIntent {
   /** Leaves, never our own. */
   readonly remove?: readonly number[];
   readonly roles?: GroupRoles;
-  /** The commit becomes a PrivateMessage: for groups whose server does not read handshakes. */
+  /**
+   * The commit becomes a PrivateMessage: for groups whose server does not read handshakes. Nor does it keep a group administered:
+   * such a commit names an administrator when it would leave none.
+   */
   readonly handshakes?: 'private';
+  /** Our own removal, which waits, is left out: everybody who could commit it goes in this very commit. */
+  readonly leavesLast?: true;
   readonly authenticatedData?: Uint8Array;
   /** Whether the Welcome carries the ratchet tree; without it new members have to fetch the tree of this epoch. */
   readonly inlineTree: boolean;
@@ -57,13 +62,17 @@ export interface Committed {
 export async function createCommit(suite: Suite, state: GroupState, intent: CommitIntent): Promise<Committed> {
   const before = activeState(state);
   const removes = wantedRemoves(before, intent.remove ?? []);
-  const plan = await selectPending(suite, before, { now: intent.now, removes, roles: intent.roles });
+  const plan = await selectPending(suite, before, {
+    ...{ now: intent.now, removes, roles: intent.roles },
+    inherits: intent.handshakes === 'private',
+    leavesLast: intent.leavesLast === true,
+  });
   const proposals: Proposal[] = [
     ...removes
       .filter((leaf) => !plan.removes.has(leaf))
       .map((removed): Proposal => ({ proposalType: 'remove', remove: { removed } })),
     ...(await wantedAdds(suite, plan, intent)),
-    ...wantedExtensions(before, intent.roles),
+    ...wantedExtensions(before, plan.roles),
   ];
   const addsMembers = [...proposals, ...Object.values(plan.unapplied).map((pending) => pending.proposal)].some(
     (proposal) => proposal.proposalType === 'add',

@@ -1,8 +1,9 @@
 import type { ClientState, Proposal } from 'ts-mls';
+import { equalBytes } from '../../wire/bytes.ts';
 import { identityOfCredential } from '../config.ts';
 import { rolesIn } from '../framing.ts';
 import { accountOf } from '../identity.ts';
-import { type GroupRoles, isAdmin } from '../roles.ts';
+import { encodeRoles, type GroupRoles, inheritedRoles, isAdmin, ROLES_EXTENSION } from '../roles.ts';
 import { memberAt, membersIn } from './state.ts';
 
 /**
@@ -10,7 +11,7 @@ import { memberAt, membersIn } from './state.ts';
  * the same, or the group would be split between those who mind and those who do not; members are told.
  *
  * - `adds`, `removes`: somebody who is not of the proposer's own account.
- * - `roles`: roles or policy of the group.
+ * - `roles`: roles or policy of the group, but for those that are inherited when no administrator stays.
  * - `joins`: an external commit into a group that is by invitation.
  * - `orphans`: no administrator is left.
  */
@@ -37,8 +38,18 @@ export function overreachOf(
     const sender = memberAt(before.ratchetTree, senderLeafIndex ?? committer);
     const account = accountOf(sender?.identity ?? '');
     const admin = account !== undefined && isAdmin(roles, account);
-    return admin ? [] : judge(before, roles, account, proposal);
+    return admin ? [] : judge(before, roles, account, proposal, proposals);
   });
+}
+
+/**
+ * Whether a pending removal, or change of the group context, is by somebody whom the roles of the group allow it: an administrator, or
+ * for a removal another device of the account or the member itself.
+ */
+export function isWarranted(state: ClientState, { proposal, senderLeafIndex }: Proposed): boolean {
+  if (rolesIn(state.groupContext.extensions) === undefined) return true;
+  if (senderLeafIndex === undefined) return false;
+  return overreachOf(state, senderLeafIndex, [{ proposal, senderLeafIndex }]).length === 0;
 }
 
 /** An external commit that none of the joiner's devices was a member before, into a group that is by invitation. */
@@ -58,11 +69,35 @@ export function orphanage(after: ClientState): readonly Overreach[] {
   return administered ? [] : [{ kind: 'orphans' }];
 }
 
+/**
+ * Whether new extensions only name the administrator that a commit with these proposals would leave a group without. Only an opaque
+ * group inherits: the server of another takes no such commit.
+ */
+function isInheritance(
+  { groupContext, ratchetTree }: ClientState,
+  roles: GroupRoles,
+  extensions: ClientState['groupContext']['extensions'],
+  proposals: readonly Proposed[],
+): boolean {
+  if (roles.handshakes !== 'private') return false;
+  const removed = new Set(
+    proposals.flatMap(({ proposal }) => (proposal.proposalType === 'remove' ? [proposal.remove.removed] : [])),
+  );
+  const staying = membersIn(ratchetTree).flatMap(({ leaf, identity }) => (removed.has(leaf) ? [] : [identity]));
+  const inherited = inheritedRoles(roles, staying);
+  if (inherited === undefined || extensions.length !== groupContext.extensions.length) return false;
+  return groupContext.extensions.every(({ extensionType, extensionData }) => {
+    const wanted = extensionType === ROLES_EXTENSION ? encodeRoles(inherited) : extensionData;
+    return extensions.some((one) => one.extensionType === extensionType && equalBytes(one.extensionData, wanted));
+  });
+}
+
 function judge(
   before: ClientState,
   roles: GroupRoles,
   account: string | undefined,
   proposal: Proposal,
+  all: readonly Proposed[],
 ): readonly Overreach[] {
   switch (proposal.proposalType) {
     case 'add': {
@@ -75,7 +110,7 @@ function judge(
       return accountOf(identity) === account ? [] : [{ kind: 'removes', identity }];
     }
     case 'group_context_extensions':
-      return [{ kind: 'roles' }];
+      return isInheritance(before, roles, proposal.groupContextExtensions.extensions, all) ? [] : [{ kind: 'roles' }];
     default:
       return [];
   }

@@ -5,9 +5,10 @@ import { MlsError } from '../errors.ts';
 import { rolesIn } from '../framing.ts';
 import { accountOf } from '../identity.ts';
 import { checkKeyPackage } from '../key-package-check.ts';
-import { type GroupRoles, isAdmin } from '../roles.ts';
+import { type GroupRoles, inheritedRoles, isAdmin } from '../roles.ts';
 import type { Suite } from '../suite.ts';
-import { memberAt, membersIn } from './state.ts';
+import { isWarranted } from './overreach.ts';
+import { type GroupState, memberAt, membersIn, unwrap } from './state.ts';
 
 /** Somebody who will be in the group after the commit. */
 export interface Present {
@@ -25,6 +26,8 @@ export interface PendingPlan {
   readonly removes: ReadonlySet<number>;
   /** Who is in the group once the removes (ours, too) and their adds are applied. */
   readonly present: readonly Present[];
+  /** The roles that the commit sets: those it was asked to, or inherited ones. */
+  readonly roles: GroupRoles | undefined;
 }
 
 /**
@@ -32,24 +35,37 @@ export interface PendingPlan {
  * library would refuse the whole commit for one that is not, and a group must not be stopped by whoever proposes two
  * things at once. Removes come first, because they make room for what is added.
  *
+ * @param commit `inherits`: of an opaque group. When no administrator is left, the commit names one; else what would leave nobody is
+ *   left out. No server has looked at what waits there: removals and roles that were not for their proposer to propose are left out.
+ *   `leavesLast`: our own removal is left out as well
  * @throws MlsError `own-leave-pending` when our own removal waits: a committer cannot remove itself
  */
 export async function selectPending(
   suite: Suite,
   state: ClientState,
-  commit: { readonly now: number; readonly removes: readonly number[]; readonly roles: GroupRoles | undefined },
+  commit: {
+    readonly now: number;
+    readonly removes: readonly number[];
+    readonly roles: GroupRoles | undefined;
+    readonly inherits: boolean;
+    readonly leavesLast: boolean;
+  },
 ): Promise<PendingPlan> {
   const own = state.privatePath.leafIndex;
-  const entries = Object.entries(state.unappliedProposals);
+  const all = Object.entries(state.unappliedProposals);
+  const entries = commit.inherits ? all.filter(([, pending]) => isPermitted(state, pending)) : all;
   const kept = new Set<string>();
 
   const removes = new Set<number>();
   const leaving = new Set(commit.removes);
-  const staysAdministered = administration(state, commit.roles);
+  const staysAdministered = commit.inherits ? () => true : administration(state, commit.roles);
   for (const [ref, { proposal }] of entries) {
     if (proposal.proposalType !== 'remove') continue;
     const leaf = proposal.remove.removed;
-    if (leaf === own) throw new MlsError('own-leave-pending', 'our own removal waits, another member has to commit it');
+    if (leaf === own) {
+      if (commit.leavesLast) continue;
+      throw new MlsError('own-leave-pending', 'our own removal waits, another member has to commit it');
+    }
     if (removes.has(leaf) || memberAt(state.ratchetTree, leaf) === undefined) continue;
     if (!leaving.has(leaf) && !staysAdministered(new Set([...leaving, leaf]))) continue;
     removes.add(leaf);
@@ -59,7 +75,11 @@ export async function selectPending(
 
   const present: Present[] = presentIn(state, leaving);
   const updated = new Set<number>([own]);
-  let hasExtensions = commit.roles !== undefined;
+  const wanted = commit.roles ?? rolesIn(state.groupContext.extensions);
+  const staying = present.map(({ identity }) => identity);
+  const inherited = commit.inherits && wanted !== undefined ? inheritedRoles(wanted, staying) : undefined;
+  const roles = inherited ?? commit.roles;
+  let hasExtensions = roles !== undefined;
   for (const [ref, { proposal, senderLeafIndex }] of entries) {
     if (proposal.proposalType === 'update') {
       if (senderLeafIndex === undefined || leaving.has(senderLeafIndex) || updated.has(senderLeafIndex)) continue;
@@ -79,10 +99,29 @@ export async function selectPending(
   }
   return {
     unapplied: Object.fromEntries(entries.filter(([ref]) => kept.has(ref))),
-    dropped: entries.filter(([ref]) => !kept.has(ref)).map(([ref]) => fromBase64(ref)!),
+    dropped: all.filter(([ref]) => !kept.has(ref)).map(([ref]) => fromBase64(ref)!),
     removes,
     present,
+    roles,
   };
+}
+
+/** Whether our own removal waits, so that {@link selectPending} makes no commit unless it is told to leave it out. */
+export function isOwnRemovalDue(state: GroupState, { handshakes }: { readonly handshakes?: 'private' }): boolean {
+  const { unappliedProposals, privatePath } = unwrap(state);
+  return Object.values(unappliedProposals).some(
+    (pending) =>
+      pending.proposal.proposalType === 'remove' &&
+      pending.proposal.remove.removed === privatePath.leafIndex &&
+      (handshakes !== 'private' || isPermitted(unwrap(state), pending)),
+  );
+}
+
+/** Whether a commit of ours into an opaque group may refer to it. */
+function isPermitted(state: ClientState, pending: ClientState['unappliedProposals'][string]): boolean {
+  const { proposalType } = pending.proposal;
+  const isGuarded = proposalType === 'remove' || proposalType === 'group_context_extensions';
+  return !isGuarded || isWarranted(state, pending);
 }
 
 /** Whether a key package may be added beside those who will be in the group (RFC 9420 §12.1.1, D10). */

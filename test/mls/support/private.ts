@@ -1,10 +1,11 @@
+import { createProposal, encodeMlsMessage, type Proposal } from 'ts-mls';
 import { createMlsConfig } from '../../../src/mls/config.ts';
 import { formatIdentity } from '../../../src/mls/identity.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
 import { createGroup } from '../../../src/mls/session/create.ts';
 import { joinFromWelcome } from '../../../src/mls/session/join.ts';
 import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
-import type { GroupState } from '../../../src/mls/session/state.ts';
+import { type GroupState, unwrap, wrap } from '../../../src/mls/session/state.ts';
 import { createNodeSuite } from '../../../src/mls/suite-node.ts';
 
 export const suite = createNodeSuite();
@@ -28,20 +29,24 @@ export async function person(name: string) {
   return { account, identity, keys, keyPackage };
 }
 
-/** A group with private handshakes that the first of these made and administers; all are in epoch 1, by leaf. */
-export async function founded(names: readonly string[]): Promise<{ people: Person[]; states: GroupState[] }> {
+/** A group, with private handshakes unless told else, that the first of these made and administers; all are in epoch 1, by leaf. */
+export async function founded(
+  names: readonly string[],
+  handshakes: 'private' | 'public' = 'private',
+): Promise<{ people: Person[]; states: GroupState[] }> {
+  const kind = handshakes === 'private' ? { handshakes } : {};
   const people = await Promise.all(names.map(person));
   const [founder, ...others] = people as [Person, ...Person[]];
   const { state } = await createGroup(suite, trusting, {
     groupId: new Uint8Array(16).fill(7),
     identity: founder.identity,
     keys: founder.keys,
-    roles: { admins: [founder.account], invite: 'admins', join: 'invite', handshakes: 'private' },
+    roles: { admins: [founder.account], invite: 'admins', join: 'invite', ...kind },
     now: NOW,
   });
   const made = await createCommit(suite, state, {
     add: others.map(({ keyPackage }) => keyPackage.bytes),
-    handshakes: 'private',
+    ...kind,
     inlineTree: true,
     groupInfoTree: true,
     now: NOW,
@@ -55,3 +60,15 @@ export async function founded(names: readonly string[]): Promise<{ people: Perso
   );
   return { people, states: [made.next, ...joined] };
 }
+
+/** A private proposal of any kind, as a client may make it that keeps to no rules, and its maker's state with it. */
+export async function forgedProposal(
+  state: GroupState,
+  proposal: Proposal,
+  authenticatedData: Uint8Array = new Uint8Array(0),
+): Promise<{ readonly state: GroupState; readonly proposal: Uint8Array }> {
+  const made = await createProposal(unwrap(state), false, proposal, suite, authenticatedData);
+  return { state: wrap(made.newState), proposal: encodeMlsMessage(made.message) };
+}
+
+export const removalOf = (removed: number): Proposal => ({ proposalType: 'remove', remove: { removed } });
