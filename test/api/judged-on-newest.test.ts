@@ -34,6 +34,7 @@ const refusals = [
   new ProblemError('not-found', 'no such group'),
   new ProblemError('forbidden', 'no member'),
   new ProblemError('epoch-conflict', 'of an epoch to come', { members: { reason: FUTURE_EPOCH } }),
+  new ProblemError('invalid-commit', 'leaves out what waits'),
 ];
 
 describe('a node that is behind the log', () => {

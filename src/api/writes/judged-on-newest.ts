@@ -12,8 +12,9 @@ export const FUTURE_EPOCH = 'future-epoch';
 
 /**
  * A node that is behind the log does not refuse what it has not seen yet: a member that another node has just let in, an epoch that
- * another node has just begun. Before "there is no such thing" goes out, the log is asked where it ends; when that is further than the
- * verdict's tables, the request is judged once more on tables that hold it.
+ * another node has just begun, the very commit that it is asked for once more. Before "there is no such thing" or "that is not valid"
+ * goes out, the log is asked where it ends; when that is further than the verdict's tables, the request is judged once more on tables
+ * that hold it.
  *
  * @throws ProblemError of `judge`; `not-ready` when this node does not come as far in time
  */
@@ -45,6 +46,8 @@ export async function foldNewest({ log, readModel }: Pick<ApiDeps, 'log' | 'read
 function mayBeTooEarly(error: unknown): boolean {
   if (!(error instanceof ProblemError)) return false;
   const { code, members } = error;
+  // placed already, it leaves out a proposal that came before it: whoever is told so forgets it, and cannot read its own commit
+  if (code === 'invalid-commit') return true;
   return code === 'not-found' || code === 'forbidden' || (code === 'epoch-conflict' && members.reason === FUTURE_EPOCH);
 }
 
