@@ -158,7 +158,7 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
     });
   const parsed = await parse(argv);
   if (failure !== undefined) {
-    const sentence = sentenceOf(failure);
+    const sentence = sentenceOf(failure, parsed._[0]);
     await parse([...parsed._.slice(0, 1).map(String), '--help']);
     return usage(unknownOption(argv, text) ?? sentence);
   }
@@ -228,7 +228,8 @@ function named<Options>(command: Argv<Options>) {
     });
 }
 
-function sentenceOf(failure: string): string {
-  if (failure.startsWith('Not enough non-option arguments')) return 'a group and a user name are needed';
-  return failure;
+function sentenceOf(failure: string, command: string | number | undefined): string {
+  if (!failure.startsWith('Not enough non-option arguments')) return failure;
+  if (command === 'link') return 'link needs the id of your account; /link on your other device shows it';
+  return 'a group and a user name are needed';
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { DeviceId } from '../../src/wire/ids.ts';
 import { addDevice, rename, revoke } from '../support/account-statements.ts';
-import { overHttp } from '../support/chat-clients.ts';
+import { openChatter, overHttp } from '../support/chat-clients.ts';
 import { okValue, problemOf } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { startTwoNodes, type TwoNodes } from '../support/two-nodes.ts';
@@ -73,4 +74,29 @@ it('an account that is asked for as the newest shows on one node what the other 
   await other.close();
   const refused = await alice.http.request('GET', `/v1/accounts/${alice.account}?newest=maybe`);
   expect(problemOf(refused).code).toBe('invalid-request');
+});
+
+it('the log of a group shows on one node what the other has just taken, when it is asked how far it reaches by now', async () => {
+  let asker: { readonly id: DeviceId; readonly sign: (message: Uint8Array) => Promise<Uint8Array> } | undefined;
+  const alice = await openChatter(
+    {
+      connect: (id, sign) => {
+        asker = { id, sign };
+        return overHttp(url(0)).connect(id, sign);
+      },
+    },
+    'reaching',
+  );
+  const opened = await alice.chat.openGroup('reaching');
+  if (opened.kind !== 'created') throw new Error(opened.kind);
+  await level();
+  const other = overHttp(url(1)).connect(asker!.id, asker!.sign);
+  for (let round = 1; round <= 5; round += 1) {
+    await alice.chat.send(opened.group, `text ${round}`);
+    expect(await alice.chat.flushed(60_000)).toBe(0);
+    expect(await other.headAt(opened.group, 1 + round)).toHaveLength(32);
+    expect(await other.headAt(opened.group, 2 + round)).toBeUndefined();
+  }
+  await other.close();
+  await alice.stop();
 });

@@ -150,7 +150,15 @@ describe('help', () => {
     expect(linked).toEqual({ kind: 'link', account, server: 'http://host:1', config: '/new' });
     expect(await parse(['link', account, '--long'])).toMatchObject({ kind: 'link', account, long: true });
     expect(await parse(['recover', '--config', '/new'])).toMatchObject({ kind: 'recover', config: '/new' });
-    for (const wrong of [['link'], ['link', 'alice'], ['recover', 'alice'], ['link', account, '--server', 'nowhere']]) {
+    const reason = 'link needs the id of your account; /link on your other device shows it';
+    for (const typed of [['link'], ['link', '--long'], ['--config', '/new', 'link']]) {
+      expect(await parse(typed)).toEqual({ kind: 'usage', reason });
+    }
+    for (const wrong of [
+      ['link', 'alice'],
+      ['recover', 'alice'],
+      ['link', account, '--server', 'nowhere'],
+    ]) {
       expect((await parse(wrong)).kind, wrong.join(' ')).toBe('usage');
     }
     expect(await parse(['#link', 'alice'])).toMatchObject({ kind: 'run', settings: { group: 'link' } });

@@ -7,9 +7,12 @@ import { encodeMimi, SALT_BYTES } from '../../src/client/content/mimi-content.ts
 import { type Attachment, decodeAttachment, encodeAttachment } from '../../src/client/engine/attachment.ts';
 import { safeFileName, sizeText } from '../../src/client/engine/file-name.ts';
 import { openChatClient } from '../../src/client/open-chat-client.ts';
+import { dropStrayUploads } from '../../src/client/runner/attachments.ts';
+import { keys, rangeOf } from '../../src/client/store/keys.ts';
+import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { TransportError } from '../../src/client/transport/server-api.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
-import { toHex } from '../../src/wire/bytes.ts';
+import { fromBase64Url, toHex } from '../../src/wire/bytes.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
@@ -175,6 +178,45 @@ describe('a file', () => {
     await bob.chat.caughtUp(120_000);
     expect(await filesOf(bob, group)).toHaveLength(1);
     expect(await filesOf(alice, group)).toHaveLength(1);
+  });
+
+  test('that nobody waits for any more, as earlier versions left it, is dropped at the next start', async () => {
+    const { at, hand } = crooked();
+    const { alice, group } = await pair(at);
+    const store = createMemoryStore(alice.rows);
+    const stray = keys.upload(fromBase64Url(group)!, 'left-behind');
+    await store.commit([{ key: stray, value: some(100) }]);
+    hand.put = () => {
+      throw new TransportError('unreachable', 'nothing listens there');
+    };
+    await alice.chat.sendFile(group, photo(some(50)));
+    // while a file of the group waits nothing is touched
+    await alice.restart();
+    expect(await store.range(rangeOf('upload'))).toHaveLength(2);
+    hand.put = () => {};
+    await alice.restart();
+    expect(await alice.chat.flushed(120_000)).toBe(0);
+    await alice.restart();
+    expect(await store.range(rangeOf('upload'))).toEqual([]);
+    expect((await alice.lines(group)).filter(({ kind }) => kind === 'warning')).toEqual([]);
+  });
+
+  test('that nobody waits for is removed without two of them being in memory at once', async () => {
+    const store = createMemoryStore();
+    const bytes = some(32);
+    const group = { bytes };
+    for (const id of ['one', 'two', 'three']) await store.commit([{ key: keys.upload(bytes, id), value: some(1_000) }]);
+    const others = keys.upload(some(32), 'of another group');
+    await store.commit([{ key: others, value: some(1_000) }]);
+    let most = 0;
+    const range: typeof store.range = async (options) => {
+      const rows = await store.range(options);
+      most = Math.max(most, rows.length);
+      return rows;
+    };
+    await dropStrayUploads({ ...store, range }, [group]);
+    expect(most).toBe(1);
+    expect((await store.range(rangeOf('upload'))).map(([key]) => key)).toEqual([others]);
   });
 
   test('that waits when its sender is taken out is said to be not sent, and is not sent when it is invited again', async () => {

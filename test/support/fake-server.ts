@@ -85,6 +85,8 @@ export interface FakeServer {
   tamper: ((device: DeviceId, page: Page) => Page) | undefined;
   /** Replaces the log by one with other cursors. */
   newIncarnation(): void;
+  /** What it returns replaces the log by one that has lost all entries, answers and groups since. */
+  remember(): () => void;
   /** Ends every stream. */
   dropStreams(): void;
   /** Largest number of entries a page has. */
@@ -593,7 +595,8 @@ export function createFakeServer(): FakeServer {
         }),
       groupInfo: (id) =>
         act('groupInfo', [id], () => {
-          const group = groupFor(id, device);
+          const open = groups.get(id);
+          const group = open?.roles.join === 'open' ? open : groupFor(id, device);
           const { epoch, groupInfo, position, head } = group;
           const ratchetTree = group.trees.get(epoch)!;
           return { epoch, handshakes: 'public', groupInfo, ratchetTree, position, head } as never;
@@ -682,12 +685,32 @@ export function createFakeServer(): FakeServer {
       incarnation += 1;
       wake();
     },
+    remember: () => {
+      const { length } = log;
+      const kept = [...groups].map(([id, group]): [GroupId, FakeGroup] => {
+        const { trees, proposals, entries } = group;
+        return [id, { ...group, trees: new Map(trees), proposals: [...proposals], entries: [...entries] }];
+      });
+      const [answered, messages] = [[...answers], [...placed]];
+      return () => {
+        log.splice(length);
+        refill(groups, kept);
+        refill(answers, answered);
+        refill(placed, messages);
+        server.newIncarnation();
+      };
+    },
     dropStreams: () => {
       for (const breakIt of streamBreakers) breakIt();
     },
     pageEntries: 1000,
   };
   return server;
+}
+
+function refill<Key, Value>(map: Map<Key, Value>, entries: Iterable<readonly [Key, Value]>): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
 }
 
 /** Signs as a server does; the key is the same in every run. */

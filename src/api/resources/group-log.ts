@@ -11,6 +11,7 @@ import type { ApiDeps } from '../deps.ts';
 import { MEDIA_TYPES, representationFor } from '../http/negotiate.ts';
 import { type Answer, defineRoute } from '../route.ts';
 import { unframe } from '../writes/epoch-conflict.ts';
+import { foldNewest } from '../writes/judged-on-newest.ts';
 import { mayJoin, noSuchGroup } from '../writes/membership.ts';
 import { countQuery, groupParams } from './params.ts';
 
@@ -32,10 +33,15 @@ const getGroupLog = defineRoute({
       max: 100_000,
       about: 'Most entries wanted; the server’s own maximum wins.',
     }).optional(),
+    newest: z
+      .literal('true')
+      .optional()
+      .meta({ description: 'For who has read more of it elsewhere: this node folds first what the log holds.' }),
   }),
   answers: { 200: { about: 'A page. In JSON its entries are objects.', schema: groupLogPageSchema } },
   problems: ['not-found', 'cursor-expired'],
-  handle: ({ deps, params, query, caller, accept }) => {
+  handle: async ({ deps, params, query, caller, accept }) => {
+    if (query.newest !== undefined) await foldNewest(deps);
     const { pageMaxEntries, pageMaxBytes } = deps.limits;
     const limits = { maxEntries: Math.min(query.limit ?? pageMaxEntries, pageMaxEntries), maxBytes: pageMaxBytes };
     const result = deps.readModel.groupLogPage(params.group, caller.id, query.after ?? 0, limits);

@@ -60,6 +60,18 @@ export function encodeStatuses(statuses: readonly MessageStatus[], salt: Uint8Ar
   return encodeMimi({ salt, part: { contentType: STATUS_REPORT, content: report } });
 }
 
+/** Whether it is a report of what became of messages, which shows nothing. */
+export function isStatuses(bytes: Uint8Array): boolean {
+  const part = decodeMimi(bytes)?.part;
+  return part?.kind === 'single' && part.contentType === STATUS_REPORT;
+}
+
+/** Whether it takes a message back: {@link readContent} says `deleted` of it. */
+export function isTakeBack(bytes: Uint8Array): boolean {
+  const message = decodeMimi(bytes);
+  return message?.replaces !== undefined && textOf(message.part) === undefined;
+}
+
 /** Whether it could be a message id. */
 export function isMessageId(text: string): boolean {
   return fromBase64Url(text)?.length === MESSAGE_ID_BYTES;

@@ -1,5 +1,7 @@
 import { parseIdentity } from '../../mls/identity.ts';
-import { membersOf, ownLeafOf, rolesOf } from '../../mls/session/state.ts';
+import { isAdmin } from '../../mls/roles.ts';
+import { isOwnRemovalDue } from '../../mls/session/pending.ts';
+import { type GroupState as MlsState, membersOf, ownLeafOf, rolesOf } from '../../mls/session/state.ts';
 import {
   applyStatement,
   type ChainCrypto,
@@ -8,10 +10,11 @@ import {
 } from '../../wire/account-chain.ts';
 import { equalBytes, toBase64Url } from '../../wire/bytes.ts';
 import type { AccountChange, AccountChangeEntry } from '../../wire/entry.ts';
-import type { DeviceId, Sha256 } from '../../wire/ids.ts';
+import type { AccountId, DeviceId, Sha256 } from '../../wire/ids.ts';
 import type { AccountLine } from '../chat-client.ts';
 import { alarmText, chainOf, knownAccount } from './account-check.ts';
 import type { Directory, KnownAccount } from './directory.ts';
+import { handshakesOf } from './opaque.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
 /** What a statement comes to: `news` is how the account stands after it, when it was not known before. */
@@ -58,6 +61,20 @@ export function withExpulsions(directory: Directory, group: Group): Group {
   return toExpel.length === 0 ? rest : { ...rest, toExpel };
 }
 
+/** The accounts of the other members. This device is told of its own by itself. */
+export function accountsToAsk({ me }: EngineEnv, { mls }: Group): readonly AccountId[] {
+  if (mls === undefined) return [];
+  const accounts = new Set(membersOf(mls).flatMap(({ identity }) => parseIdentity(identity)?.account ?? []));
+  accounts.delete(me.account);
+  return [...accounts];
+}
+
+/** The accounts of the members were asked for what the log held when it was read up to `position`, or nobody can say more. */
+export function membersAsked(env: EngineEnv, group: Group, position: number): Step {
+  const { membersDue, ...rest } = group;
+  return step(withExpulsions(env.directory, membersDue === position ? rest : group));
+}
+
 /** How long a member that may as well remove a revoked device waits for the one before it. */
 const EXPEL_TURN_MS = 300;
 /** The longest such wait, in a large group where nobody who comes first is there. */
@@ -73,7 +90,10 @@ export function expelTurn(
   const { toExpel, mls } = group;
   if (toExpel === undefined || mls === undefined || group.phase !== 'member' || group.pending !== undefined)
     return undefined;
+  const devices = removable(group, mls, toExpel);
+  if (devices.length === 0) return undefined;
   if (group.leaving !== undefined || group.intentions.some(({ kind }) => kind === 'expel')) return undefined;
+  if (isOwnRemovalDue(mls, handshakesOf(group))) return undefined;
   const members = membersOf(mls).map(({ leaf, identity }) => ({ leaf, ...parseIdentity(identity) }));
   const accounts = new Set(
     members.flatMap(({ device, account }) => (device !== undefined && toExpel.includes(device) ? [account] : [])),
@@ -84,7 +104,24 @@ export function expelTurn(
     .map(({ leaf, account }) => ({ leaf, class: accounts.has(account) ? 0 : admins.includes(account) ? 1 : 2 }))
     .sort((a, b) => a.class - b.class || a.leaf - b.leaf);
   const rank = order.findIndex(({ leaf }) => leaf === ownLeafOf(mls));
-  return rank < 0 ? undefined : { devices: toExpel, delayMs: Math.min(rank * EXPEL_TURN_MS, EXPEL_TURN_MAX_MS) };
+  return rank < 0 ? undefined : { devices, delayMs: Math.min(rank * EXPEL_TURN_MS, EXPEL_TURN_MAX_MS) };
+}
+
+/**
+ * Those that a commit may remove. The server takes none that leaves a group it can read without an administrator: the last ones wait
+ * until another device of their account is in, which comes by itself. In an opaque group the commit names somebody: if that is the
+ * account of another revoked device, the commit that removes it names the next.
+ */
+function removable(group: Group, mls: MlsState, toExpel: readonly DeviceId[]): readonly DeviceId[] {
+  const roles = rolesOf(mls);
+  if (roles === undefined || handshakesOf(group).handshakes === 'private') return toExpel;
+  const ofAdmins = membersOf(mls).flatMap(({ identity }) => {
+    const { account, device } = parseIdentity(identity) ?? {};
+    return account !== undefined && device !== undefined && isAdmin(roles, account) ? [device] : [];
+  });
+  return ofAdmins.every((device) => toExpel.includes(device))
+    ? toExpel.filter((device) => !ofAdmins.includes(device))
+    : toExpel;
 }
 
 /** Whether one of these identities is a device that was revoked in this group's own log: no commit may bring it any more. */

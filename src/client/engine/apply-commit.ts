@@ -160,6 +160,7 @@ export async function installExternal(
     mls: state,
     generations: new Map(),
     leafUse: freshLeaf(env.now()),
+    membersDue: entry.position,
     // ciphertexts of a member in good standing stay good, and may be on their way: only what was made out of step is made anew
     outbox: group.phase === 'member' ? group.outbox : keepTexts({ ...group, outbox: unsaid }),
   };

@@ -15,7 +15,8 @@ import { encodeState } from '../../mls/session/state-codec.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { newClientId } from '../../wire/ids.ts';
 import { encodeBinding } from './binding.ts';
-import { closeIntention, refuseIntention, replaceIntention } from './intentions.ts';
+import { closeIntention, isHeirWish, refuseIntention, replaceIntention } from './intentions.ts';
+import { lastCommit } from './leave.ts';
 import { declaredRoster, handshakesOf } from './opaque.ts';
 import { leadsOn } from './recovery.ts';
 import { rolesIntent } from './roles.ts';
@@ -56,7 +57,7 @@ export async function prepareCommit(env: EngineEnv, group: Group): Promise<Step>
     return refuseIntention(group, intention.id, 'other members changed the group again and again; try later');
   }
   const still = reconsider(group.mls, intention);
-  const intent = intentOf(group.mls, still);
+  const intent = intentOf(group, group.mls, still);
   if (typeof intent === 'string') return refuseIntention(replaceIntention(group, still), still.id, intent);
   if (intent === undefined) return closeIntention(replaceIntention(group, still), still.id);
   const id = newClientId(env.now(), env.randomBytes);
@@ -163,6 +164,8 @@ export type CommitAnswer =
   /** The epoch is over; `epoch` is the one the group is in. */
   | { readonly kind: 'conflict'; readonly epoch: number }
   | { readonly kind: 'invalid'; readonly reason: string }
+  /** A commit that is in the log, and still to come here, has taken us out. */
+  | { readonly kind: 'taken-out'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /** The server's answer to the pending commit `id`. Accepted, it still waits for its entry, which brings it in order. */
@@ -183,6 +186,14 @@ export function commitAnswered(group: Group, id: string, answer: CommitAnswer): 
         return step(replaceIntention(rest, { ...intention, refusals: intention.refusals + 1 }));
       }
       return giveUp(rest, pending.intention, answer.reason);
+    }
+    case 'taken-out': {
+      const intention = group.intentions.find((candidate) => candidate.id === pending.intention);
+      if (intention === undefined || (intention.kind !== 'commit-proposals' && !isHeirWish(intention))) {
+        return giveUp(rest, pending.intention, answer.reason);
+      }
+      // that commit carries out what waits here, and is read with it
+      return step({ ...rest, waitForEpoch: pending.epoch + 1 });
     }
     case 'refused':
       return giveUp(rest, pending.intention, answer.reason);
@@ -234,9 +245,10 @@ function settle(
 
 /** `undefined`: nothing is left to commit for it; a text: why it must not be. */
 function intentOf(
+  group: Group,
   state: MlsState,
   intention: Intention,
-): Pick<CommitIntent, 'add' | 'remove' | 'roles'> | string | undefined {
+): Pick<CommitIntent, 'add' | 'remove' | 'roles' | 'leavesLast'> | string | undefined {
   switch (intention.kind) {
     case 'add': {
       const add = intention.packages.map((added) => added.keyPackage);
@@ -255,7 +267,7 @@ function intentOf(
       return leaves.length === 0 ? undefined : { remove: leaves.map((member) => member.leaf) };
     }
     case 'commit-proposals':
-      return pendingProposalsOf(state).length === 0 ? undefined : {};
+      return pendingProposalsOf(state).length === 0 ? undefined : (lastCommit(group) ?? {});
     case 'rotate':
       return {};
     case 'roles':

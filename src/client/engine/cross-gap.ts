@@ -4,7 +4,7 @@ import { passGap } from './gap.ts';
 import { closeIntention } from './intentions.ts';
 import { handshakesOf } from './opaque.ts';
 import { freshLeaf } from './rotation.ts';
-import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
+import { type EngineEnv, type Group, type NeedsAnswer, type Step, step } from './types.ts';
 import { tellUnplaced } from './witness.ts';
 
 /**
@@ -12,9 +12,10 @@ import { tellUnplaced } from './witness.ts';
  * nothing will bring it any more. Of an own commit everything is here that its entry would have brought, so it counts; whoever is the
  * only member could not join again at all. The rest is {@link passGap}.
  *
- * @returns `needs-answer` while the server has not said whether the commit that ended this epoch is ours
+ * @returns {@link NeedsAnswer} while the server has not said whether the commit that ended this epoch is ours: what the log would have
+ *   shown is no longer there
  */
-export async function crossGap(env: EngineEnv, group: Group, gap: Gap): Promise<Step | Needs> {
+export async function crossGap(env: EngineEnv, group: Group, gap: Gap): Promise<Step | NeedsAnswer> {
   const { next, to } = gap;
   if (group.position >= to) return step(group);
   if (group.phase === 'creating') return crossCreation(env, group, gap);

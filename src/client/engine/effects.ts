@@ -1,9 +1,10 @@
 import { epochOf } from '../../mls/session/state.ts';
 import { toBase64Url, toUtf8 } from '../../wire/bytes.ts';
-import type { ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
+import type { AccountId, ClientId, DeviceId, Sha256 } from '../../wire/ids.ts';
 import { expelTurn } from './account-entry.ts';
 import { nextIntention } from './commits.ts';
-import { mustEndAlone, mustPropose, proposalTurn } from './leave.ts';
+import { heirKey } from './intentions.ts';
+import { heirToName, mustEndAlone, mustPropose, proposalTurn } from './leave.ts';
 import { hasReport } from './marks.ts';
 import { canSeal, dueTexts, sendable } from './outbox.ts';
 import { recoveryWork } from './recovery.ts';
@@ -38,16 +39,21 @@ export type Effect = { readonly key: string } & (
   /** After `attempts` rejoins. */
   | { readonly kind: 'recover'; readonly attempts: number }
   | { readonly kind: 'propose-leave' }
+  /** Nobody else administers the group that is being left. */
+  | { readonly kind: 'name-heir'; readonly heir: AccountId }
   /** Nobody is left who could commit the leave. */
   | { readonly kind: 'end-alone' }
   | { readonly kind: 'commit-proposals'; readonly delayMs: number }
+  /** Account changes up to here did not come. */
+  | { readonly kind: 'ask-members'; readonly position: number }
   | { readonly kind: 'expel'; readonly devices: readonly DeviceId[]; readonly delayMs: number }
 );
 
 export function effectsOf(group: Group, sha256: Sha256): readonly Effect[] {
   const effects: Effect[] = [];
   if (group.phase === 'creating' && group.creation !== undefined) {
-    return [{ kind: 'create-group', key: group.creation.id }];
+    const { id, asked = 0 } = group.creation;
+    return [{ kind: 'create-group', key: `${id}/${asked}` }];
   }
   if (group.pending !== undefined && !group.pending.accepted) {
     effects.push({ kind: 'post-commit', key: group.pending.id, id: group.pending.id });
@@ -62,6 +68,10 @@ export function effectsOf(group: Group, sha256: Sha256): readonly Effect[] {
   if (work?.kind === 'report') effects.push({ kind: 'report', key: work.key });
   else if (work !== undefined) {
     effects.push({ kind: 'recover', key: work.key, attempts: group.recovery?.attempts ?? 0 });
+  }
+  const { membersDue } = group;
+  if (membersDue !== undefined && group.phase === 'member') {
+    effects.push({ kind: 'ask-members', key: `${membersDue}`, position: membersDue });
   }
   const turn = expelTurn(group);
   if (turn !== undefined && group.mls !== undefined) {
@@ -100,6 +110,10 @@ function leaveEffects(group: Group): readonly Effect[] {
   else if (mustPropose(group)) effects.push({ kind: 'propose-leave', key: 'leave' });
   else if (leaving?.proposal !== undefined && !leaving.accepted && group.phase === 'member') {
     effects.push({ kind: 'post-proposal', key: leaving.id, id: leaving.id, proposal: leaving.proposal });
+  }
+  const heir = heirToName(group);
+  if (heir !== undefined && group.mls !== undefined) {
+    effects.push({ kind: 'name-heir', key: heirKey(epochOf(group.mls), heir), heir });
   }
   const delayMs = proposalTurn(group);
   if (delayMs !== undefined && !group.intentions.some((intention) => intention.kind !== 'rejoin')) {

@@ -3,8 +3,8 @@ import { epochOf } from '../../mls/session/state.ts';
 import type { Gap } from '../../wire/page.ts';
 import { fileNote } from './attachment.ts';
 import { messageLine, shownOf } from './content.ts';
-import { rememberGivenUp } from './given-up.ts';
 import { failEverything } from './intentions.ts';
+import { inDoubt } from './not-sent.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
 import {
@@ -14,14 +14,12 @@ import {
   type Missed,
   type OutboxItem,
   type Recovery,
-  type Signal,
   type Step,
   step,
 } from './types.ts';
 
 const NO_COMMIT = new Uint8Array(0);
 const TAKEN_OUT = 'this device was taken out of the group';
-const OPEN = `${TAKEN_OUT}, and it is not known whether it was sent before`;
 const NUMBER = new Intl.NumberFormat('en-GB');
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' });
 const DAY_OF_YEAR = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
@@ -40,7 +38,7 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
     const text = `${gone(group, missed, env.now())}.`;
     const line: LineDraft = { kind: 'warning', text, time: next.time };
     // own texts that the server took may be among what is gone: asked again, it says where they stand
-    const outbox = group.outbox.map((item) => (item.accepted ? { ...item, accepted: false } : item));
+    const outbox = group.outbox.map(inDoubt).map(({ twofold: _twofold, ...item }) => ({ ...item, accepted: false }));
     return step(withFirstHead({ ...group, outbox }, to, next.head), { lines: [line] });
   }
   const recovery: Recovery = {
@@ -71,18 +69,10 @@ export function endUnread(
   const now = env.now();
   // what the server took was not in what could be read, and nothing more will come
   const lost = group.outbox.filter(({ accepted }) => accepted);
+  const unsent = group.outbox.filter(({ accepted }) => !accepted);
   // what was asked for without an answer may be among what is gone
-  const isOpen = ({ sealed, stale }: OutboxItem): boolean =>
-    group.recovery?.missed !== undefined && sealed !== undefined && !stale;
-  const open = group.outbox.filter((item) => !item.accepted && isOpen(item));
-  const rest = { ...group, outbox: group.outbox.filter((item) => !item.accepted && !isOpen(item)) };
-  const failed = failEverything(rest, TAKEN_OUT, now);
-  const ended = {
-    ...failed,
-    group: rememberGivenUp(failed.group, open),
-    lines: [...open.map(({ text }) => notKnown(text, now)), ...failed.lines],
-    signals: [...failed.signals, ...open.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: OPEN }))],
-  };
+  const outbox = group.recovery?.missed === undefined ? unsent : unsent.map(inDoubt);
+  const ended = failEverything({ ...group, outbox }, TAKEN_OUT, now);
   const also = unread === undefined ? '' : alsoUnread(unread.removal - unread.to - 1);
   const text = `${why}, and this device was taken out of the group in the meantime${also}.`;
   const place = unread === undefined ? {} : { position: unread.removal };
@@ -114,10 +104,6 @@ export function lostOwnLines(env: EngineEnv, group: Group, item: OutboxItem): re
   if (attachment !== undefined) return [{ ...messageLine({ text }, { ...own, file: fileNote(attachment) }), time }];
   const shown = shownOf(env, group, item);
   return shown.statuses === undefined ? [{ ...messageLine(shown, own), time }] : [];
-}
-
-function notKnown(text: string, time: number): LineDraft {
-  return { kind: 'warning', text: `Not known whether sent: ${text}`, time };
 }
 
 function alsoUnread(count: number): string {

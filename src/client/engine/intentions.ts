@@ -1,14 +1,8 @@
+import { epochOf } from '../../mls/session/state.ts';
 import type { AccountId } from '../../wire/ids.ts';
 import { rememberGivenUp } from './given-up.ts';
-import {
-  type Group,
-  type Intention,
-  type IntentionKind,
-  type LineDraft,
-  type Signal,
-  type Step,
-  step,
-} from './types.ts';
+import { dropped } from './not-sent.ts';
+import { type Group, type Intention, type IntentionKind, type Signal, type Step, step } from './types.ts';
 
 /**
  * Puts something that needs a commit at the end of the group's queue. Where no commit can be made it is refused at once: it would
@@ -31,10 +25,37 @@ export function closeIntention(group: Group, id: string): Step {
   return finish(group, id, { kind: 'intention', id, outcome: { kind: 'done', settled } });
 }
 
+const HEIR_WISH = 'heir-';
+
+/** What tells one wish to name an administrator before leaving from another, see leave.ts. */
+export function heirKey(epoch: number, heir: AccountId): string {
+  return `${epoch}/${heir}`;
+}
+
+/** The id of such a wish. */
+export function heirWish(key: string): string {
+  return `${HEIR_WISH}${key}`;
+}
+
+export function isHeirWish(intention: Intention): intention is Extract<Intention, { kind: 'roles' }> {
+  return intention.kind === 'roles' && intention.id.startsWith(HEIR_WISH);
+}
+
 export function refuseIntention(group: Group, id: string, reason: string): Step {
   const intention = group.intentions.find((candidate) => candidate.id === id);
   if (intention === undefined) return step(group);
-  return finish(group, id, { kind: 'intention', id, outcome: { kind: 'refused', reason, settled: intention.settled } });
+  return finish(withoutHeir(group, intention), id, {
+    kind: 'intention',
+    id,
+    outcome: { kind: 'refused', reason, settled: intention.settled },
+  });
+}
+
+/** The leave asks again for what it needs: an heir who was refused once is not named a second time in the same epoch. */
+function withoutHeir(group: Group, intention: Intention): Group {
+  const [heir] = isHeirWish(intention) ? intention.appoint : [];
+  if (heir === undefined || group.mls === undefined) return group;
+  return { ...group, heirRefused: heirKey(epochOf(group.mls), heir) };
 }
 
 export function replaceIntention(group: Group, intention: Intention): Group {
@@ -59,13 +80,12 @@ export function failEverything(group: Group, reason: string, time: number): Step
   const left: readonly Signal[] =
     leaving === undefined || leaving.accepted ? [] : [{ kind: 'leave', outcome: { kind: 'done' } }];
   const unsent = group.outbox.filter((item) => !item.accepted);
-  const told = [...unsent, ...uploads.map(({ localId, attachment }) => ({ localId, text: attachment.name }))];
-  const lines = told.map(({ text }): LineDraft => ({ kind: 'warning', time, text: `Not sent (${reason}): ${text}` }));
-  const given = told.map(({ localId }): Signal => ({ kind: 'sent', localId, refused: reason }));
+  const files = uploads.map(({ localId, attachment }) => ({ localId, text: attachment.name }));
+  const told = [...unsent, ...files].map((item) => dropped(item, reason, time));
   const outbox = group.outbox.filter((item) => item.accepted);
   return step(rememberGivenUp({ ...rest, outbox }, unsent), {
-    lines,
-    signals: [...refused.signals, ...left, ...given],
+    lines: told.flatMap(({ lines }) => lines),
+    signals: [...refused.signals, ...left, ...told.map(({ signal }) => signal)],
   });
 }
 

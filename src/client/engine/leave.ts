@@ -1,9 +1,20 @@
-import { parseIdentity } from '../../mls/identity.ts';
+import { accountOf, parseIdentity } from '../../mls/identity.ts';
+import { isAdmin } from '../../mls/roles.ts';
+import type { CommitIntent } from '../../mls/session/commit.ts';
+import { isOwnRemovalDue } from '../../mls/session/pending.ts';
 import { createLeaveProposal } from '../../mls/session/proposal.ts';
-import { epochOf, membersOf, ownLeafOf, pendingProposalsOf } from '../../mls/session/state.ts';
-import { newClientId } from '../../wire/ids.ts';
+import {
+  epochOf,
+  type Member,
+  type GroupState as MlsState,
+  membersOf,
+  ownLeafOf,
+  pendingProposalsOf,
+  rolesOf,
+} from '../../mls/session/state.ts';
+import { type AccountId, newClientId } from '../../wire/ids.ts';
 import { encodeBinding } from './binding.ts';
-import { failEverything } from './intentions.ts';
+import { failEverything, heirKey } from './intentions.ts';
 import { handshakesOf } from './opaque.ts';
 import { type EngineEnv, type Group, type LineDraft, type Step, step } from './types.ts';
 
@@ -14,19 +25,82 @@ export const PROPOSAL_TURN_MAX_MS = 15_000;
 
 /** Whether a leave has still to be proposed in the group's present epoch; a proposal ends with its epoch. */
 export function mustPropose(group: Group): boolean {
-  if (group.leaving === undefined || group.phase !== 'member' || group.mls === undefined) return false;
-  if (isLeftAlone(group)) return false;
-  return group.leaving.proposal === undefined || group.leaving.epoch < epochOf(group.mls);
+  return isToPropose(group) && !isLastToAdminister(group);
+}
+
+function isToPropose({ phase, leaving, mls, toExpel }: Group): boolean {
+  if (leaving === undefined || phase !== 'member' || mls === undefined) return false;
+  if (isLeftAlone({ mls, ...(toExpel === undefined ? {} : { toExpel }) })) return false;
+  return leaving.proposal === undefined || leaving.epoch < epochOf(mls);
+}
+
+/**
+ * Whom a member that is leaving makes an administrator first: the other administrators that were there when it asked to go have gone,
+ * and a group needs one. The account of the first member that stays; `undefined`: nobody, there is no need, or it came to nothing in
+ * this epoch.
+ */
+export function heirToName(group: Group): AccountId | undefined {
+  const { mls, pending, intentions } = group;
+  if (mls === undefined || pending !== undefined || intentions.length > 0) return undefined;
+  if (!isToPropose(group) || !isLastToAdminister(group)) return undefined;
+  const leavers = leaversIn(mls);
+  const heir = membersOf(mls).find(
+    (member) => member.leaf !== ownLeafOf(mls) && !leavers.has(member.leaf) && !isRevoked(group, member),
+  );
+  const account = heir === undefined ? undefined : accountOf(heir.identity);
+  return account === undefined || group.heirRefused === heirKey(epochOf(mls), account) ? undefined : account;
+}
+
+/** Whether this device is an administrator's, and no other that its account has not revoked is. */
+function isLastToAdminister(group: Group): boolean {
+  const { mls } = group;
+  if (mls === undefined) return false;
+  const able = membersOf(mls).filter((member) => administers(mls, member) && !isRevoked(group, member));
+  return able.length === 1 && able[0]?.leaf === ownLeafOf(mls);
+}
+
+function administers(mls: MlsState, { identity }: Member): boolean {
+  const [roles, account] = [rolesOf(mls), accountOf(identity)];
+  return roles !== undefined && account !== undefined && isAdmin(roles, account);
+}
+
+function isRevoked({ toExpel = [] }: Pick<Group, 'toExpel'>, { identity }: Member): boolean {
+  const device = parseIdentity(identity)?.device;
+  return device !== undefined && toExpel.includes(device);
+}
+
+/** Leaves whose own wish to go waits for a commit. Others may have proposed that somebody goes who wants to stay. */
+function leaversIn(mls: MlsState): ReadonlySet<number> {
+  return new Set(
+    pendingProposalsOf(mls).flatMap(({ sender, proposal }) =>
+      sender.kind === 'member' && proposal.kind === 'remove' && proposal.leaf === sender.leaf ? [sender.leaf] : [],
+    ),
+  );
 }
 
 /** Whether every other member is a device that its account has revoked: nobody is there who could commit a leave. */
-export function isLeftAlone({ mls, toExpel = [] }: Pick<Group, 'mls' | 'toExpel'>): boolean {
+export function isLeftAlone(group: Pick<Group, 'mls' | 'toExpel'>): boolean {
+  const { mls } = group;
   if (mls === undefined) return false;
   const own = ownLeafOf(mls);
-  return membersOf(mls).every(({ leaf, identity }) => {
-    const device = parseIdentity(identity)?.device;
-    return leaf === own || (device !== undefined && toExpel.includes(device));
-  });
+  return membersOf(mls).every((member) => member.leaf === own || isRevoked(group, member));
+}
+
+/**
+ * What a member commits that has asked to go as everybody else has who could commit that: they all go, and what its account has
+ * revoked with them, so that the group can end here as for an only member. `undefined`: somebody stays, who commits the leaves.
+ */
+export function lastCommit(group: Group): Pick<CommitIntent, 'remove' | 'leavesLast'> | undefined {
+  const { mls, leaving } = group;
+  if (mls === undefined || leaving === undefined) return undefined;
+  const leavers = leaversIn(mls);
+  const members = membersOf(mls);
+  if (!leavers.has(ownLeafOf(mls))) return undefined;
+  if (!members.every((member) => leavers.has(member.leaf) || isRevoked(group, member))) return undefined;
+  const remove = members.flatMap((member) =>
+    member.leaf !== ownLeafOf(mls) && isRevoked(group, member) ? [member.leaf] : [],
+  );
+  return { remove, leavesLast: true };
 }
 
 /**
@@ -97,16 +171,33 @@ export function proposalAnswered(group: Group, id: string, answer: ProposalAnswe
 
 /**
  * When this member should commit what others have proposed: at once when a text of its own waits for that, else after
- * those before it in the tree had their turn. So one commits and the others see it; no storm. `undefined`: never.
+ * those before it in the tree had their turn. So one commits and the others see it; no storm. Where all have asked to go, it is the
+ * administrators among them who do, for whoever commits is left with the group; in an opaque group the others after them, for those may
+ * not come back. `undefined`: never.
  */
 export function proposalTurn(group: Group): number | undefined {
   if (group.phase !== 'member' || group.mls === undefined || group.pending !== undefined) return undefined;
   const pending = pendingProposalsOf(group.mls);
   if (pending.length === 0) return undefined;
   const leaf = ownLeafOf(group.mls);
-  const leavers = new Set(pending.flatMap(({ proposal }) => (proposal.kind === 'remove' ? [proposal.leaf] : [])));
-  if (leavers.has(leaf)) return undefined;
+  const leavers = leaversIn(group.mls);
+  if (leavers.has(leaf)) return lastCommit(group) === undefined ? undefined : lastTurn(group, group.mls, leavers);
+  if (isOwnRemovalDue(group.mls, handshakesOf(group))) return undefined;
   if (group.outbox.some((item) => item.sealed === undefined || item.stale)) return 0;
   const rank = membersOf(group.mls).filter((member) => member.leaf < leaf && !leavers.has(member.leaf)).length;
+  return turnOf(rank);
+}
+
+function lastTurn(group: Group, mls: MlsState, leavers: ReadonlySet<number>): number | undefined {
+  const leaving = membersOf(mls).filter((member) => leavers.has(member.leaf) && !isRevoked(group, member));
+  const admins = leaving.filter((member) => administers(mls, member));
+  // whoever commits in an opaque group without administering it names itself; another group's server does not take that
+  const others = leaving.filter((member) => !administers(mls, member));
+  const able = handshakesOf(group).handshakes === 'private' ? [...admins, ...others] : admins;
+  const rank = able.findIndex(({ leaf }) => leaf === ownLeafOf(mls));
+  return rank < 0 ? undefined : turnOf(rank);
+}
+
+function turnOf(rank: number): number {
   return Math.min(rank * PROPOSAL_TURN_MS, PROPOSAL_TURN_MAX_MS);
 }

@@ -1,6 +1,6 @@
 import type { AccountId, ClientId } from '../../wire/ids.ts';
 import type { MessageStatus } from '../content/content.ts';
-import { encodeStatuses } from '../content/content.ts';
+import { encodeStatuses, isStatuses } from '../content/content.ts';
 import { SALT_BYTES } from '../content/mimi-content.ts';
 import type { EngineEnv, Group, Marks, OutboxItem } from './types.ts';
 
@@ -63,6 +63,11 @@ export function noteStatuses(group: Group, account: AccountId, statuses: readonl
 /** Whether there is something to tell. */
 export function hasReport({ marks }: Group): boolean {
   return marks?.heard.some(({ is, told }) => is !== told) === true;
+}
+
+/** Whether it tells what came and was read: nobody typed it, and what becomes of it is nothing to tell anybody. */
+export function isReport({ content }: Pick<OutboxItem, 'content'>): boolean {
+  return content !== undefined && isStatuses(content);
 }
 
 /** The group when all of it is told, and the message that tells it. */

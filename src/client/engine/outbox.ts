@@ -1,6 +1,6 @@
 import { encrypt } from '../../mls/session/message.ts';
 import { type Consumed, epochOf, pendingProposalsOf } from '../../mls/session/state.ts';
-import { toBase64Url } from '../../wire/bytes.ts';
+import { equalBytes, toBase64Url } from '../../wire/bytes.ts';
 import type { MessageEntry } from '../../wire/entry.ts';
 import type { ClientId } from '../../wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../wire/limits.ts';
@@ -13,6 +13,7 @@ import { lostOwnLines } from './gap.ts';
 import { giveUp, voidedIn } from './generations.ts';
 import { forgetGivenUp, rememberGivenUp } from './given-up.ts';
 import { reportMarks } from './marks.ts';
+import { inDoubt, notKnown, notSent, unlessBefore } from './not-sent.ts';
 import { usedOnce } from './rotation.ts';
 import { type EngineEnv, type Group, type LineDraft, type OutboxItem, type Signal, type Step, step } from './types.ts';
 import { isElsewhere, lastSeen, tellMisplaced } from './witness.ts';
@@ -36,16 +37,19 @@ export function canSeal(group: Group): boolean {
 
 /**
  * Texts to encrypt now, in the order in which they will leave, which is the order of their generations. One that follows an older
- * text of another epoch waits until that is answered: were the older one encrypted anew, it would be numbered behind the younger.
+ * text of another epoch waits until that is answered: were the older one encrypted anew, it would be numbered behind the younger. One
+ * that follows a text of which two ciphertexts may be on their way waits for the entry: it has to name the number that never comes.
  */
 export function dueTexts(group: Group, { reseal }: { readonly reseal: boolean }): readonly OutboxItem[] {
   if (!canSeal(group)) return [];
   const epoch = epochOf(group.mls!);
   const due: OutboxItem[] = [];
   for (const item of group.outbox) {
-    if (item.accepted) continue;
-    if (item.sealed === undefined || (item.stale && reseal)) due.push(item);
-    else if (item.stale || item.sealed.epoch !== epoch) break;
+    if (!item.accepted) {
+      if (item.sealed === undefined || (item.stale && reseal)) due.push(item);
+      else if (item.stale || item.sealed.epoch !== epoch) break;
+    }
+    if (item.twofold === true) break;
   }
   return due;
 }
@@ -100,39 +104,47 @@ function contentOf({ me, randomBytes }: EngineEnv, { id }: Group, { text, attach
 /**
  * Ciphertexts to post now: from the oldest on, in order, as many as fit into one request. All are of one epoch, for
  * the server takes or refuses each message by its epoch: were they of two, a younger one could be taken while an older
- * one has to be encrypted anew.
+ * one has to be encrypted anew. Behind a text of which two ciphertexts may be on their way nothing leaves, see {@link dueTexts}.
  */
 export function sendable(group: Group): readonly (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] {
   const items: (OutboxItem & { sealed: NonNullable<OutboxItem['sealed']> })[] = [];
   let bytes = 0;
   for (const item of group.outbox) {
-    if (item.accepted) continue;
+    if (item.accepted) {
+      if (item.twofold === true) break;
+      continue;
+    }
     // an older text that must be encrypted first keeps the younger ones back, or their order would change
     if (item.sealed === undefined || item.stale) break;
     if (items.length > 0 && item.sealed.epoch !== items[0]!.sealed.epoch) break;
     bytes += item.sealed.message.length;
     if (items.length > 0 && (items.length >= MESSAGES_PER_REQUEST || bytes > MESSAGES_MAX_BYTES)) break;
     items.push({ ...item, sealed: item.sealed });
+    if (item.twofold === true) break;
   }
   return items;
 }
 
 /**
- * The texts of a membership that ended, for the next one: ciphertexts that nobody has taken are to be made anew. Behind a gap they are
- * not: one that was taken, and is gone unheard, would use a number of the new epoch for what will never be in the log. The server,
+ * The texts of a membership that ended, for the next one: ciphertexts that nobody has taken are to be made anew, though they may be on
+ * their way still. Behind a gap they are not: one that was taken, and is gone unheard, would use a number of the new epoch for what will never be in the log. The server,
  * asked with the same ciphertext, knows.
  */
 export function keepTexts({ outbox, recovery }: Pick<Group, 'outbox' | 'recovery'>): readonly OutboxItem[] {
   if (recovery?.missed !== undefined) {
-    return outbox.map((item) => (item.accepted ? { ...item, accepted: false } : item));
+    return outbox.map((item) => onlyOne({ ...inDoubt(item), accepted: false }));
   }
-  return outbox.map((item) => (item.sealed === undefined || item.accepted ? item : { ...item, stale: true }));
+  return outbox.map((item) =>
+    item.sealed === undefined || item.accepted || item.stale ? item : { ...item, stale: true, twofold: true },
+  );
 }
 
 export type MessageResult = { readonly id: string } /** `position`: where it stands, as far as the server says. */ & (
   | { readonly kind: 'accepted'; readonly position?: number }
   | { readonly kind: 'stale' }
   | { readonly kind: 'refused'; readonly reason: string }
+  /** Refused, after it was asked for without an answer; where it stands this device will not read. */
+  | { readonly kind: 'unknown'; readonly reason: string }
 );
 
 /** The server's answer to {@link sendable}; an item whose entry came first is gone already. */
@@ -141,7 +153,9 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
   const sent: Signal[] = [];
   const lost: LineDraft[] = [];
   const misplaced: number[] = [];
-  const refused: { text: string; reason: string; item: OutboxItem }[] = [];
+  const refused: OutboxItem[] = [];
+  const open: OutboxItem[] = [];
+  const untold: LineDraft[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
     const answer = item.sealed === undefined ? undefined : answers.get(item.sealed.id);
@@ -157,7 +171,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
             break;
           case 'elsewhere':
             misplaced.push(answer.position!);
-            outbox.push({ ...item, accepted: true, stale: false });
+            outbox.push({ ...onlyOne(item), accepted: true, stale: false }); // its entry will not come
             break;
           case 'to-come': {
             const promised = answer.position === undefined ? {} : { promisedAt: answer.position };
@@ -166,30 +180,26 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         }
         break;
       case 'stale':
-        outbox.push({ ...item, stale: true });
+        outbox.push({ ...heard(onlyOne(item)), stale: true }); // and every earlier ciphertext with it
         break;
       case 'refused':
-        refused.push({ text: item.text, reason: answer.reason, item });
+        refused.push(item);
+        untold.push(...notSent(item, answer.reason, env.now()));
         sent.push({ kind: 'sent', localId: item.localId, refused: answer.reason });
+        break;
+      case 'unknown':
+        open.push(item);
+        untold.push(...notKnown(item, env.now()));
+        sent.push({ kind: 'sent', localId: item.localId, refused: unlessBefore(answer.reason) });
         break;
     }
   }
-  const without = refused.map(({ item }) => item);
-  const given = giveUp(rememberGivenUp({ ...group, outbox }, without), without);
-  // what was encrypted after a refused message does not say that its number will never come: it is made anew
-  const isVoid = given.voided !== group.voided;
-  const remade = isVoid
-    ? outbox.map((item) => (item.sealed && !item.accepted ? { ...item, stale: true } : item))
-    : outbox;
+  const given = giveUp(rememberGivenUp({ ...group, outbox }, [...refused, ...open]), refused);
+  // what was encrypted after a refused message does not say that its number will never come
+  const remade = given.voided === group.voided ? outbox : outbox.map(madeAnew);
   const told = tellMisplaced(env, { ...given, outbox: remade }, misplaced);
   return step(told.group, {
-    lines: [
-      ...told.lines,
-      ...lost,
-      ...refused.map(({ text, reason }): LineDraft => {
-        return { kind: 'warning', time: env.now(), text: `Not sent (${reason}): ${text}` };
-      }),
-    ],
+    lines: [...told.lines, ...lost, ...untold],
     signals: sent,
   });
 }
@@ -203,10 +213,12 @@ function whereabouts(group: Group, item: OutboxItem, position: number | undefine
 }
 
 /** An entry of our own: shown from the stored text. `undefined` when no text waits for it. */
-export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry): Step | undefined {
+export function takeOwnMessage(env: EngineEnv, before: Group, entry: MessageEntry): Step | undefined {
   const isThis = ({ sealed }: OutboxItem): boolean => sealed?.id === entry.id;
-  const item = group.outbox.find(isThis) ?? group.givenUp?.find(isThis);
+  const waiting = before.outbox.find(isThis);
+  const item = waiting ?? before.givenUp?.find(isThis);
   if (item === undefined) return undefined;
+  const group = waiting === undefined ? before : withoutOther(before, waiting, entry);
   const sender = env.directory.person(env.me.account, env.me.device);
   const { time, position } = entry;
   const { attachment } = item;
@@ -217,7 +229,7 @@ export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry
   return step(
     {
       ...forgetGivenUp(taken.group, item),
-      outbox: group.outbox.filter((candidate) => candidate !== item),
+      outbox: group.outbox.filter((candidate) => !isThis(candidate)),
       leafUse: usedOnce(group.leafUse),
     },
     {
@@ -226,6 +238,32 @@ export function takeOwnMessage(env: EngineEnv, group: Group, entry: MessageEntry
       ...(attachment === undefined ? {} : { attachments: [{ position, attachment }] }),
     },
   );
+}
+
+/**
+ * Of a text that was encrypted twice this entry may be the first ciphertext, which was on its way when the second was made: that will never
+ * be in the log, and what follows says so.
+ */
+function withoutOther(group: Group, item: OutboxItem, entry: MessageEntry): Group {
+  const { sealed } = item;
+  if (sealed === undefined || equalBytes(sealed.message, entry.payload)) return group;
+  return giveUp(group, [item]);
+}
+
+/** A text of which no second ciphertext is waited for. */
+function onlyOne(item: OutboxItem): OutboxItem {
+  const { twofold, ...rest } = item;
+  return twofold === undefined ? item : rest;
+}
+
+/** A text that is not among what is gone. */
+function heard({ unheard: _unheard, ...item }: OutboxItem): OutboxItem {
+  return item;
+}
+
+/** A text that nobody has taken so far is encrypted once more. */
+function madeAnew(item: OutboxItem): OutboxItem {
+  return item.sealed !== undefined && !item.accepted ? { ...item, stale: true } : item;
 }
 
 /** Tells what came and was read since the last time. */

@@ -18,15 +18,40 @@ export function park(group: Group, reason: string, time: number): Step {
 }
 
 /**
+ * The log was replaced: whether the server has what it said it took is open again, and where. Asked again with the same ids, it says
+ * what stands in the log that it has now, and places what it lost (D16).
+ */
+export function askAgain(group: Group): Group {
+  const { outbox, pending, leaving, creation } = group;
+  if (creation !== undefined) return { ...group, creation: { ...creation, asked: (creation.asked ?? 0) + 1 } };
+  if (!outbox.some(({ accepted }) => accepted) && pending?.accepted !== true && leaving?.accepted !== true)
+    return group;
+  return {
+    ...group,
+    outbox: outbox.map(asked),
+    ...(pending === undefined ? {} : { pending: asked(pending) }),
+    ...(leaving === undefined ? {} : { leaving: { ...leaving, accepted: false } }),
+  };
+}
+
+function asked<Item extends { readonly accepted: boolean; readonly promisedAt?: number }>(
+  item: Item,
+): Omit<Item, 'promisedAt'> & { readonly accepted: false } {
+  const { promisedAt: _at, ...rest } = item;
+  return { ...rest, accepted: false };
+}
+
+/**
  * The log went back and ends at `end`, before what was read here. What comes after `end` from now on is another
- * history: an invitation or a rejoin may lead into it, nothing else.
+ * history: an invitation or a rejoin may lead into it, nothing else. To a group that was out of service before, nothing is said.
  */
 export function parkAtEnd(group: Group, end: number, time: number): Step {
   const reason = `The server's log went back: entry ${group.position}, which was read here, is no longer in it`;
-  const { head: _head, ...rest } = group;
-  // where texts stood, or could stand, was of the history that is gone
-  const outbox = group.outbox.map(({ sealedAfter: _after, promisedAt: _at, ...item }) => item);
-  return park({ ...rest, outbox, position: end }, reason, time);
+  const { head: _head, ...rest } = askAgain(group);
+  // where texts could stand was of the history that is gone
+  const outbox = rest.outbox.map(({ sealedAfter: _after, ...item }) => item);
+  const back: Group = { ...rest, outbox, position: end };
+  return group.phase === 'member' ? park(back, reason, time) : step(back);
 }
 
 /** A rejection with accounts missing says nothing yet: see {@link Directory.takeMissing}. */

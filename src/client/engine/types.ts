@@ -67,7 +67,8 @@ export interface Group {
   readonly voided?: { readonly epoch: number; readonly generations: readonly number[] };
   /** Next expected generation by `epoch/leaf` of the sender. */
   readonly generations: ReadonlyMap<string, number>;
-  readonly creation?: { readonly id: ClientId; readonly groupInfo: Uint8Array };
+  /** `asked`: how often the log was replaced since, so that it is asked for again. */
+  readonly creation?: { readonly id: ClientId; readonly groupInfo: Uint8Array; readonly asked?: number };
   readonly pending?: PendingCommit;
   /** What is still to be committed, oldest first. */
   readonly intentions: readonly Intention[];
@@ -84,10 +85,17 @@ export interface Group {
   readonly leafUse?: LeafUse;
   /** Devices whose revocation stands in this group's log as far as it was read. */
   readonly revoked?: readonly DeviceId[];
+  /**
+   * Up to this position account changes stand in the log that were not shown to this device: it was let in there. What is known of the
+   * members' accounts may be older, so the server is asked.
+   */
+  readonly membersDue?: number;
   /** Members that are revoked devices, to be removed. Not stored. */
   readonly toExpel?: readonly DeviceId[];
   /** No new commit before this epoch: the server said that the group is there. Not stored. */
   readonly waitForEpoch?: number;
+  /** The epoch and account of the last heir who could not be named, see leave.ts. Not stored. */
+  readonly heirRefused?: string;
 }
 
 /** What has been done with the keys of the own leaf, see rotation.ts. */
@@ -287,6 +295,13 @@ export interface OutboxItem {
   readonly promisedAt?: number;
   /** The server refused the epoch; encrypt anew once the log up to then is read without the entry. */
   readonly stale: boolean;
+  /**
+   * Encrypted anew without having been refused: the first ciphertext may still be placed, and only the entry tells which of the two
+   * stands. What follows waits for that.
+   */
+  readonly twofold?: true;
+  /** It may be among entries that are gone: it was encrypted before them, and the server has not refused that ciphertext. */
+  readonly unheard?: true;
 }
 
 export interface Leaving {
@@ -337,9 +352,13 @@ export interface Step {
 export type Needs =
   /** `group`: where it came up. */
   | { readonly kind: 'needs-accounts'; readonly accounts: readonly AccountId[]; readonly group?: GroupId }
-  | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number }
-  /** Whether the group's pending commit was taken: what the log would have shown is no longer on the server. */
-  | { readonly kind: 'needs-answer'; readonly group: GroupId };
+  | { readonly kind: 'needs-tree'; readonly group: GroupId; readonly epoch: number };
+
+/** A step that cannot be taken before the server has said whether it took the group's pending commit; nothing has changed. */
+export interface NeedsAnswer {
+  readonly kind: 'needs-answer';
+  readonly group: GroupId;
+}
 
 export function step(group: Group, more: Partial<Omit<Step, 'group'>> = {}): Step {
   const { lines = [], signals = [], consumed = [], accounts, receipts, attachments } = more;

@@ -93,6 +93,7 @@ export async function applyWelcome(
     mls: joined.state,
     generations: new Map(),
     leafUse: packageLeaf(env.now()),
+    membersDue: position,
     // what was sealed before is of keys that this membership does not have
     outbox: keepTexts(group),
     unread: group.unread + 1,

@@ -6,17 +6,23 @@ import { checkName } from '../../wire/names.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { Account } from '../../wire/schemas/accounts.ts';
 import type { ChatClient, DeviceStatus, Done } from '../chat-client.ts';
+import { ClientError } from '../client-error.ts';
 import { chainOf } from '../engine/account-check.ts';
 import { chainCryptoOf } from '../engine/account-entry.ts';
 import type { Directory } from '../engine/directory.ts';
-import type { ServerApi } from '../transport/server-api.ts';
+import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
-import { asClientError, reasonOf } from './failures.ts';
+import { asClientError, isPassing, reasonOf } from './failures.ts';
 import type { StoredIdentity } from './identity.ts';
 import { createOfferReader } from './offered-device.ts';
+import { backoffMs, pause } from './retry.ts';
 
 /** How often a statement is made anew because another device of the account was faster. */
 const CHANGE_ATTEMPTS_MAX = 5;
+/** How often a statement is sent while it is not known whether it is in the chain. */
+const SENDINGS_MAX = 3;
+/** Somebody sits there and waits: a server that asks for more time than this is told of instead. */
+const SENDING_PAUSE_MAX_MS = 3_000;
 
 type AccountCommands = Pick<ChatClient, 'rename' | 'devices' | 'revoke' | 'readOffer' | 'link'>;
 
@@ -35,9 +41,11 @@ export function createAccountCommands(world: {
   readonly suite: Suite;
   readonly sha256: Sha256;
   readonly now: () => number;
+  readonly random: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
+  readonly signal: AbortSignal;
 }): AccountCommands {
-  const { api, accounts, directory, identity, suite, sha256, now, randomBytes } = world;
+  const { api, accounts, directory, identity, suite, sha256, now, random, randomBytes, signal } = world;
   const { account: me, device: here } = identity;
 
   const freshChain = async (): Promise<AccountChain> => {
@@ -45,6 +53,36 @@ export function createAccountCommands(world: {
     const chain = chainOf(directory.get(me)?.statements ?? [], sha256);
     if (chain === undefined) throw new Error('the own account is not known');
     return chain;
+  };
+
+  /** Sends the same again under the same key while nobody says what came of it: what was done then has its first answer. */
+  const untilKnown = async <Answer>(send: (key: ClientId) => Promise<Answer>): Promise<Answer> => {
+    const key = newClientId(now(), randomBytes);
+    let mayBeMade = false;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await send(key);
+      } catch (error) {
+        // who is turned away at the door learns nothing of what an earlier sending did
+        mayBeMade = mayBeMade ? isPassing(error) : isUndecided(error);
+        if (!mayBeMade) throw error;
+        if (attempt >= SENDINGS_MAX || signal.aborted) {
+          throw new ClientError('unreachable', `it is not known whether this was done: ${reasonOf(error)}`, error);
+        }
+        const asked = error instanceof ProblemError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
+        await pause(Math.min(SENDING_PAUSE_MAX_MS, Math.max(asked, backoffMs(attempt, random))), signal);
+      }
+    }
+  };
+  /** The change is in the chain by now: a server that cannot show the account yet takes nothing of that back. */
+  const learn = async (served: Account): Promise<Done> => {
+    try {
+      const learnt = await accounts.learn(served);
+      return 'invalid' in learnt ? { kind: 'refused', reason: learnt.invalid } : { kind: 'done' };
+    } catch (error) {
+      if (isPassing(error)) return { kind: 'done' }; // it comes as an entry, like the changes of other devices
+      throw error;
+    }
   };
 
   /** Makes the statement at the end of the chain as it is, and again when it has grown meanwhile. */
@@ -63,9 +101,8 @@ export function createAccountCommands(world: {
         const check = await applyStatement(chain, signed, chainCryptoOf(world));
         if (!check.ok) return { kind: 'refused', reason: check.reason };
         try {
-          const { account } = await post(newClientId(now(), randomBytes), signed);
-          const learnt = await accounts.learn(account);
-          return 'invalid' in learnt ? { kind: 'refused', reason: learnt.invalid } : { kind: 'done' };
+          const { account } = await untilKnown((key) => post(key, signed));
+          return await learn(account);
         } catch (error) {
           const overtaken = error instanceof ProblemError && error.code === 'account-conflict';
           if (!overtaken || attempt >= CHANGE_ATTEMPTS_MAX) throw error;
@@ -127,4 +164,10 @@ export function createAccountCommands(world: {
       );
     },
   };
+}
+
+/** Whether a change may have been made although this came instead of an answer: of the server, or of a proxy before it. */
+function isUndecided(error: unknown): boolean {
+  if (error instanceof TransportError) return true;
+  return error instanceof ProblemError && (error.code === 'not-ready' || error.code === 'internal');
 }

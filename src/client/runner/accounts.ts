@@ -41,9 +41,11 @@ export interface AccountBook {
   /**
    * Looks these up and keeps what proves itself; afterwards the directory has an answer about each.
    *
+   * @param about `newest`: as the log has them, whatever the node that is asked has folded; else that is asked for only where it is
+   *   seen to be behind
    * @throws ProblemError and TransportError when the server cannot say, `not-ready` of a node that stays behind: nothing is known then
    */
-  fetch(ids: readonly AccountId[], group?: GroupId): Promise<void>;
+  fetch(ids: readonly AccountId[], about?: { readonly group?: GroupId; readonly newest?: boolean }): Promise<void>;
   /** Looks up who holds a name now. `undefined`: nobody; `invalid`: the server's answer does not prove itself. */
   fetchByName(name: string): Promise<KnownAccount | { readonly invalid: string } | undefined>;
   /** Keeps an account as the server has just answered with it. */
@@ -94,7 +96,7 @@ export function createAccountBook(options: {
     }
   };
   return {
-    fetch: async (ids, group) => {
+    fetch: async (ids, { group, newest = false } = {}) => {
       for (let first = 0; first < ids.length; first += PARALLEL_LOOKUPS) {
         await Promise.all(
           ids.slice(first, first + PARALLEL_LOOKUPS).map(async (id) => {
@@ -102,7 +104,7 @@ export function createAccountBook(options: {
               if (attempt > 1) await pause(BEHIND_PAUSE_MS, signal);
               // not asked often enough to be sure of anything
               if (attempt > 1 && signal.aborted) throw new ClientError('closed', 'the client is closed');
-              const served = await api.account(id, attempt === 0 ? undefined : 'newest');
+              const served = await api.account(id, attempt === 0 && !newest ? undefined : 'newest');
               if (served !== undefined) await take(served, group);
               // what was seen of it comes from another node perhaps, which is further
               if (!directory.isInDoubt(id)) break;

@@ -6,10 +6,10 @@ import type { ChatClient, FetchedFile } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
 import { type Attachment, queueUpload, type UploadAnswer, uploadAnswered } from '../engine/attachment.ts';
 import { safeFileName } from '../engine/file-name.ts';
-import type { EngineEnv } from '../engine/types.ts';
+import type { EngineEnv, Group } from '../engine/types.ts';
 import { readAttachment } from '../store/attachment-rows.ts';
 import type { ClientStore } from '../store/client-store.ts';
-import { keys } from '../store/keys.ts';
+import { keys, rangeOf } from '../store/keys.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { ChatState } from './chat-state.ts';
 import { asClientError, reasonOf } from './failures.ts';
@@ -115,6 +115,26 @@ export function createUploader(
       await batch.commit();
     });
   };
+}
+
+/**
+ * Removes encrypted files that no group waits for any more, which earlier versions left: the key of each is gone, so nobody can read or
+ * send it, and what became of it was told when it was given up. Of groups that wait for files nothing is touched.
+ */
+export async function dropStrayUploads(
+  store: ClientStore,
+  groups: readonly Pick<Group, 'bytes' | 'uploads'>[],
+): Promise<void> {
+  if ((await store.range({ ...rangeOf('upload'), limit: 1 })).length === 0) return;
+  for (const { bytes, uploads = [] } of groups) {
+    if (uploads.length > 0) continue;
+    for (;;) {
+      // one after the other: each is a whole file
+      const [stray] = await store.range({ ...rangeOf('upload', bytes), limit: 1 });
+      if (stray === undefined) break;
+      await store.commit([{ key: stray[0], value: undefined }]);
+    }
+  }
 }
 
 async function sealFile(

@@ -1,6 +1,7 @@
 import { cursorFromBlock } from '../../wire/cursor.ts';
 import type { Cursor } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
+import { onAbort } from '../on-abort.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { ChatState } from './chat-state.ts';
 import { Aborted, backoffMs, pause } from './retry.ts';
@@ -31,8 +32,7 @@ export async function waitUntilCaughtUp(
     passed.add(cursor);
     wake();
   });
-  const aborted = (): void => wake();
-  signal.addEventListener('abort', aborted, { once: true });
+  const stopWaking = onAbort(signal, () => wake());
   try {
     let from = state.cursor;
     for (let complete = false, empty = 0; !complete; ) {
@@ -61,6 +61,6 @@ export async function waitUntilCaughtUp(
     }
   } finally {
     stop();
-    signal.removeEventListener('abort', aborted);
+    stopWaking();
   }
 }

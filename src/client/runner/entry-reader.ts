@@ -47,19 +47,25 @@ export interface PoisonedEntry {
 
 export interface SliceResult {
   readonly next: number;
-  /** Cursors of the entries of this slice. */
+  /** Cursors of the entries of this slice; none while a group is held. */
   readonly passed: readonly Cursor[];
   readonly needs?: Needs;
 }
 
 export interface EntryReader {
   /**
+   * Groups of which nothing is read, because the server has not said what became of their commits. The others go on; but no cursor is
+   * taken over, so that all that comes meanwhile comes again to who begins anew after {@link EntryReader.release}.
+   */
+  readonly held: ReadonlySet<GroupId>;
+  release(): void;
+  /**
    * Applies entries of a page from index `from` on, as one batch. `next` is the first that was not applied; `needs`
    * says what it waits for.
    */
   readSlice(page: Page, from: number): Promise<SliceResult>;
-  /** Compares heads and takes over the page's cursor, after all of its entries; not before it has what it `needs`. */
-  finishPage(page: Page): Promise<Needs | undefined>;
+  /** Compares heads and takes over the page's cursor, after all of its entries. */
+  finishPage(page: Page): Promise<void>;
   /** A tree that was fetched for a Welcome. */
   putTree(group: GroupId, epoch: number, tree: Uint8Array): void;
   /** Welcomes by a last-resort package since the last call, and low-stock notices. */
@@ -76,6 +82,7 @@ export function createEntryReader(options: {
 }): EntryReader {
   const { env, store, state, progress, poisoned, monotonicMs } = options;
   const trees = new Map<string, Uint8Array>();
+  const held = new Set<GroupId>();
   let stock = { low: false, lastResortUsed: false };
 
   /** What the engine throws over something it was sent: the group stops there, the others go on. */
@@ -157,9 +164,16 @@ export function createEntryReader(options: {
     return undefined;
   };
 
+  const isHeld = (entry: Entry | UnreadableEntry): boolean => {
+    if (held.size === 0) return false;
+    const group = 'unreadable' in entry || isGroupEntry(entry) ? entry.group : groupOfNews(entry);
+    return group !== undefined && held.has(groupIdOf(group));
+  };
+
   const readEntry = async (batch: Batch, bytes: Uint8Array): Promise<Step | Needs | undefined> => {
     const entry = decode(bytes);
     if (entry === undefined) return undefined;
+    if (isHeld(entry)) return undefined;
     if ('unreadable' in entry) {
       const known = batch.group(groupIdOf(entry.group));
       const isOld = known !== undefined && entry.position !== undefined && entry.position <= known.position;
@@ -180,21 +194,23 @@ export function createEntryReader(options: {
   };
 
   /** What is no longer on the server, of the groups that are known so far; saying it again changes nothing. */
-  const passGaps = async (batch: Batch, { gaps = [] }: Page): Promise<Needs | undefined> => {
+  const passGaps = async (batch: Batch, { gaps = [] }: Page): Promise<void> => {
     for (const gap of gaps) {
       const known = batch.group(groupIdOf(gap.group));
-      if (known === undefined) continue;
+      if (known === undefined || held.has(known.id)) continue;
       const result = await crossGap(env, known, gap);
-      if (!('lines' in result)) return result;
-      batch.take(result);
+      if ('lines' in result) batch.take(result);
+      else held.add(known.id);
     }
-    return undefined;
   };
 
   return {
+    held,
+    release: () => held.clear(),
     readSlice: async (page, from) => {
       const batch = state.begin();
-      let needs = await passGaps(batch, page);
+      await passGaps(batch, page);
+      let needs: Needs | undefined;
       const started = monotonicMs();
       let next = from;
       const passed: Cursor[] = [];
@@ -211,28 +227,28 @@ export function createEntryReader(options: {
           needs = inGroup(result, page.entries[next]!);
           break;
         }
-        if (result !== undefined) batch.take(result, cursor);
+        // what is held comes later, with earlier cursors: whoever goes on from here must get it
+        if (result !== undefined && held.size > 0) batch.take(result);
+        else if (result !== undefined) batch.take(result, cursor);
         passed.push(cursor);
         next += 1;
-        if (page.gaps !== undefined) needs = await passGaps(batch, page); // of a group that an invitation has just begun
+        if (page.gaps !== undefined) await passGaps(batch, page); // of a group that an invitation has just begun
       }
       const reached = passed.at(-1);
-      if (reached !== undefined) batch.advance(reached);
+      if (reached !== undefined && held.size === 0) batch.advance(reached);
       await batch.commit();
-      return { next, passed, ...(needs === undefined ? {} : { needs }) };
+      return { next, passed: held.size === 0 ? passed : [], ...(needs === undefined ? {} : { needs }) };
     },
     finishPage: async (page) => {
       const batch = state.begin();
-      const needs = await passGaps(batch, page);
-      if (needs !== undefined) return needs;
+      await passGaps(batch, page);
       for (const { group, position, hash } of page.heads) {
         const known = batch.group(groupIdOf(group));
         // without a cursor: a page's may be that of its last entry, which readers stand at already
         if (known !== undefined) batch.take(compareHead(known, position, hash, env.now()));
       }
-      batch.advance(page.cursor);
+      if (held.size === 0) batch.advance(page.cursor);
       await batch.commit();
-      return undefined;
     },
     putTree: (group, epoch, tree) => {
       trees.set(`${group}/${epoch}`, tree);
@@ -249,11 +265,16 @@ function isRead({ kind }: Entry): boolean {
   return kind === 'message' || kind === 'commit' || kind === 'proposal';
 }
 
+/** The group that an entry for this device alone is about. */
+function groupOfNews(entry: Entry): Uint8Array | undefined {
+  return entry.kind === 'welcome' ? entry.payload.group : undefined;
+}
+
 /** Where an account came up that is to be looked up. */
 function inGroup(needs: Needs, bytes: Uint8Array): Needs {
   if (needs.kind !== 'needs-accounts') return needs;
   const entry = decodeEntry(bytes);
-  const group = isGroupEntry(entry) ? entry.group : entry.kind === 'welcome' ? entry.payload.group : undefined;
+  const group = isGroupEntry(entry) ? entry.group : groupOfNews(entry);
   return group === undefined ? needs : { ...needs, group: groupIdOf(group) };
 }
 

@@ -38,6 +38,11 @@ export interface StoredIdentity {
   readonly signature: Uint8Array;
   /** Of the registration; the same until it is answered. */
   readonly registration: { readonly key: ClientId; readonly keyPackages: readonly Uint8Array[] } | null;
+  /**
+   * The last answer to the registration was that the name is taken: the folder is free for another name. The keys stay until then, for a
+   * copy of the request may be on its way, and be placed when the name is free again; an account must not be left without keys.
+   */
+  readonly turnedAway?: true;
   /** Of a device that was added later; others see it. */
   readonly label?: string;
   /** A device that is to be added to an account which is there already, until it is. */
@@ -68,7 +73,7 @@ export async function loadIdentity(store: ClientStore): Promise<StoredIdentity |
 export function checkOwner(identity: StoredIdentity | undefined, names: readonly string[], userName: string): string {
   const check = checkName(userName);
   if (!check.ok) throw new ClientError('invalid-name', `${userName} is not a user name: ${check.reason}`);
-  if (identity === undefined) return check.name;
+  if (identity === undefined || identity.turnedAway === true) return check.name;
   if (identity.awaiting !== undefined) {
     const command = identity.awaiting === 'link' ? `mlschat link ${identity.account}` : 'mlschat recover';
     throw new ClientError('refused', `this folder's device is not part of its account yet: run ${command} first`);
@@ -133,23 +138,30 @@ const REGISTER_ATTEMPTS_MAX = 8;
 /**
  * Registers, or finishes a registration that was interrupted: the same statement under the same idempotency key.
  *
- * @throws ClientError `name-taken` (the keys are dropped: they are nobody's), `unreachable`, `refused`
+ * @throws ClientError `name-taken` (the same again may be taken later; for anything else, {@link forget} comes first), `unreachable`,
+ *   `refused`
  */
 export async function register(store: ClientStore, api: ServerApi, identity: StoredIdentity): Promise<StoredIdentity> {
   if (identity.registration === null) return identity;
   const { key, keyPackages } = identity.registration;
   const { statement, signature } = identity;
+  const { turnedAway, ...asking } = identity;
+  if (turnedAway === true) {
+    // asked again it may be taken and the answer be lost: from here on the keys may be somebody's
+    await store.commit([identityWrite(asking)]);
+    await store.durable();
+  }
   try {
     await patiently(() => api.register(key, { statement, signature, keyPackages }));
   } catch (error) {
     if (error instanceof ProblemError && error.code === 'name-taken') {
-      await forget(store);
+      await store.commit([identityWrite({ ...asking, turnedAway: true })]);
       const text = `the name ${identity.name} is taken, and not by the keys of this folder`;
       throw new ClientError('name-taken', text, error);
     }
     throw asClientError(error, 'the registration');
   }
-  const registered: StoredIdentity = { ...identity, registration: null };
+  const registered: StoredIdentity = { ...asking, registration: null };
   await store.commit([identityWrite(registered)]);
   return registered;
 }
@@ -168,7 +180,8 @@ async function patiently(ask: () => Promise<unknown>): Promise<void> {
   }
 }
 
-async function forget(store: ClientStore): Promise<void> {
+/** Empties the store of a device that is nobody's. */
+export async function forget(store: ClientStore): Promise<void> {
   const rows = await store.range({ from: Uint8Array.of(0), to: Uint8Array.of(255) });
   await store.commit(rows.map(([key]): Write => ({ key, value: undefined })));
 }

@@ -17,7 +17,7 @@ import { loadRecoveryCode, recoveryCodeRemoval } from '../store/recovery-rows.ts
 import type { ServerApi } from '../transport/server-api.ts';
 import { createAccountCommands } from './account-commands.ts';
 import { type AccountAlarm, accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
-import { createFileCommands } from './attachments.ts';
+import { createFileCommands, dropStrayUploads } from './attachments.ts';
 import { waitUntilCaughtUp } from './catch-up.ts';
 import { openChatState } from './chat-state.ts';
 import { createClientHub } from './client-hub.ts';
@@ -108,9 +108,11 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   const serial = createSerial();
   const hub = createClientHub(serial);
   const { signal } = hub;
+  const groups = (await loadGroups(store, config)).map((group) => withExpulsions(directory, group));
+  await dropStrayUploads(store, groups);
   const state = await openChatState({
     store,
-    groups: (await loadGroups(store, config)).map((group) => withExpulsions(directory, group)),
+    groups,
     accountWrites: (account) => [accountWrite(account)],
     notify: (notices) => hub.tell(notices, (id) => effects.reconcile(id)),
   });
@@ -158,7 +160,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     serial,
     random,
     now: env.now,
-    commitAnswered: (group, until) => waitUntilCommitAnswered({ state, hub }, group, until),
+    commitAnswered: (group, until) => waitUntilCommitAnswered({ state, hub, ask: askForCommit }, group, until),
     onConnection: (connection) => hub.emit({ type: 'connection', connection }),
     onCaughtUp: (cursor) => hub.emit({ type: 'caught-up', cursor }),
     onProgress: (progress) => hub.emit({ type: 'progress', ...progress }),
@@ -180,6 +182,12 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     caughtUp: caughtUpOnce,
     random,
   });
+  const askForCommit = (id: GroupId, until: AbortSignal): void => {
+    const pending = state.groups.get(id)?.pending;
+    if (pending === undefined) return;
+    const effect = { kind: 'post-commit', key: pending.id, id: pending.id } as const;
+    hub.run(withAny([signal, until], (either) => perform(id, effect, either)));
+  };
   const effects = createEffectRunner({ groups: state.groups, sha256, perform, signal, onFailure: hub.fail });
 
   const groupOf = (id: GroupId): Group => groupIn(state.groups.get(id));
@@ -212,7 +220,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
 
   const commands = createMembershipCommands({ env, api, state, serial, accounts, outcomes: hub.outcomes });
 
-  const ownAccount = createAccountCommands({ ...options, accounts, directory });
+  const ownAccount = createAccountCommands({ ...options, accounts, directory, signal });
   let recoveryCode = await loadRecoveryCode(store);
   const joinGroups = (): Promise<readonly JoinedGroup[]> =>
     joinOwnGroups({ env, api, state, serial, outcomes: hub.outcomes });

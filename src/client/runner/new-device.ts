@@ -17,7 +17,7 @@ import { pinServerKey } from '../store/receipt-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { accountWrite } from './accounts.ts';
 import { asClientError, isPassing } from './failures.ts';
-import { type IdentityWorld, identityWrite, loadIdentity, meOf, type StoredIdentity } from './identity.ts';
+import { forget, type IdentityWorld, identityWrite, loadIdentity, meOf, type StoredIdentity } from './identity.ts';
 import { keyPackageWrite, newKeyPackages } from './key-packages.ts';
 import { openLocalClient } from './local-client.ts';
 import { createOfferBoard } from './offer-board.ts';
@@ -189,7 +189,11 @@ async function joining<Result>(
   work: (joining: Joining) => Promise<Result>,
 ): Promise<Result> {
   const { suite, sha256 } = cryptography();
-  const stored = await loadIdentity(store);
+  let stored = await loadIdentity(store);
+  if (stored?.turnedAway === true) {
+    await forget(store);
+    stored = undefined;
+  }
   if (stored !== undefined && (stored.awaiting !== options.awaiting || stored.account !== options.account)) {
     const text = 'this folder belongs to another device already: give the new one a --config DIR of its own';
     throw new ClientError('refused', text);

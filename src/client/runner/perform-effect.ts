@@ -1,15 +1,17 @@
 import { type GroupId, newClientId, type Position } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { Accepted } from '../../wire/schemas/groups.ts';
+import { accountsToAsk, membersAsked } from '../engine/account-entry.ts';
 import { type CommitAnswer, commitAnswered, prepareCommit, prepareRejoin } from '../engine/commits.ts';
 import type { Effect } from '../engine/effects.ts';
-import { addIntention, refuseIntention } from '../engine/intentions.ts';
-import { endAlone, type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
+import { addIntention, heirWish, refuseIntention } from '../engine/intentions.ts';
+import { endAlone, heirToName, type ProposalAnswer, proposalAnswered, proposeLeave } from '../engine/leave.ts';
 import { handshakesOf } from '../engine/opaque.ts';
 import { type MessageResult, messagesAnswered, sealTexts, shareTopic, tellMarks } from '../engine/outbox.ts';
 import { endedMeanwhile, reportAnswered, tryRecovery } from '../engine/recovery.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from '../engine/types.ts';
 import { type CheckedReceipt, comparePlace, takeReceipt } from '../engine/witness.ts';
+import { onAbort } from '../on-abort.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
@@ -22,6 +24,7 @@ import { Aborted, backoffMs, pause, untilAnswered } from './retry.ts';
 import type { Serial } from './serial.ts';
 import { commitAnswerOf, messageResultOf, promisedPlace, refusedMessages } from './server-answers.ts';
 import type { SyncLoop } from './sync-loop.ts';
+import { createUnanswered } from './unanswered.ts';
 
 /** Jitter before a commit that lost its epoch is made anew: up to this much for each loss, up to a bound. */
 export const COMMIT_JITTER_MS = 40;
@@ -50,6 +53,7 @@ export interface EffectWorld {
 /** The one place where what the engine asks for meets the network. */
 export function createPerformEffect(world: EffectWorld): PerformEffect {
   const { env, api, store, state, serial, accounts, receipts, sync, caughtUp, random } = world;
+  const unanswered = createUnanswered(state.groups.values());
 
   /** Takes a step on the group as it is now; stored when this resolves. */
   const update = (
@@ -139,7 +143,9 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     let results: readonly MessageResult[];
     let receipt: CheckedReceipt | undefined;
     try {
-      const answer = await answered(() => api.postMessages(effect.idempotencyKey, id, effect.messages), signal);
+      const { idempotencyKey, messages } = effect;
+      const post = () => unanswered.ask(messages, () => api.postMessages(idempotencyKey, id, messages));
+      const answer = await answered(post, signal);
       results = answer.results.map(messageResultOf);
       const promised = promisedPlace(answer);
       const group = state.groups.get(id);
@@ -149,8 +155,10 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       }
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
-      results = refusedMessages(effect.messages, error);
+      results = refusedMessages(effect.messages, error, unanswered.has);
     }
+    // of one that has to be encrypted anew an earlier copy may still be on its way
+    unanswered.forget(results.filter(({ kind }) => kind !== 'stale'));
     await update(id, (group) => messagesAnswered(env, group, results), receipt);
   };
 
@@ -221,6 +229,20 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     await update(id, (group) => tryRecovery(env, group));
   };
 
+  /** Whoever was let in has not read what the accounts of the others went through before. */
+  const askMembers = async (id: GroupId, position: number, signal: AbortSignal): Promise<void> => {
+    if (signal.aborted) throw new Aborted();
+    const group = state.groups.get(id);
+    if (group === undefined) return;
+    await answered(() => accounts.fetch(accountsToAsk(env, group), { group: id, newest: true }), signal).catch(
+      (error: unknown) => {
+        // who will not say is not asked without end: what comes in the log later is judged as ever
+        if (!(error instanceof ProblemError)) throw error;
+      },
+    );
+    await update(id, (present) => membersAsked(env, present, position));
+  };
+
   const upload = createUploader(world);
 
   return async (id, effect, signal) => {
@@ -242,7 +264,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
       case 'upload':
         return upload(id, effect.localId, signal);
       case 'tell-marks':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         await pause(MARKS_BATCH_MS, signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => {
@@ -257,7 +279,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         });
         return;
       case 'seal':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => sealTexts(env, group, { reseal: false }));
         return;
@@ -267,15 +289,24 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         await update(id, (group) => sealTexts(env, group, { reseal: true }));
         return;
       case 'commit':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         await pause(commitDelay(effect.attempts, effect.refusals, random), signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => prepareCommit(env, group));
         return;
       case 'propose-leave':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => proposeLeave(env, group));
+        return;
+      case 'name-heir':
+        await sync.whenUpToDate(signal, id);
+        if (signal.aborted) throw new Aborted();
+        await update(id, (group) => {
+          // who was to stay may have asked to go meanwhile
+          if (heirToName(group) !== effect.heir) return step(group);
+          return addIntention(group, heirWish(effect.key), { kind: 'roles', appoint: [effect.heir], dismiss: [] });
+        });
         return;
       case 'end-alone':
         // somebody may have joined from outside, and can let us out
@@ -283,8 +314,11 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => endAlone(env, group));
         return;
+      case 'ask-members':
+        await sync.whenUpToDate(signal, id);
+        return askMembers(id, effect.position, signal);
       case 'expel':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         await pause(effect.delayMs, signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) =>
@@ -292,7 +326,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
         );
         return;
       case 'commit-proposals':
-        await sync.whenUpToDate(signal);
+        await sync.whenUpToDate(signal, id);
         await pause(effect.delayMs, signal);
         if (signal.aborted) throw new Aborted();
         await update(id, (group) => addIntention(group, `proposals-${effect.key}`, { kind: 'commit-proposals' }));
@@ -307,6 +341,7 @@ function commitDelay(attempts: number, refusals: number, random: () => number): 
 }
 
 function waitForAbort(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  return new Promise((resolve) => {
+    onAbort(signal, resolve);
+  });
 }

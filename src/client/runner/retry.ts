@@ -1,4 +1,5 @@
 import { ProblemError } from '../../wire/problems.ts';
+import { onAbort } from '../on-abort.ts';
 import { isPassing } from './failures.ts';
 
 const FIRST_MS = 100;
@@ -18,11 +19,11 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      stop();
       resolve();
     };
     const timer = setTimeout(done, Math.min(ms, PAUSE_MAX_MS));
-    signal.addEventListener('abort', done, { once: true });
+    const stop = onAbort(signal, done);
   });
 }
 

@@ -38,7 +38,7 @@ export function createSendCommand(world: {
   readonly store: ClientStore;
   readonly state: ChatState;
   readonly serial: Serial;
-  readonly sync: Pick<SyncLoop, 'upToDate'>;
+  readonly sync: Pick<SyncLoop, 'isUpToDate'>;
 }): (id: GroupId, text: string, how?: SendAs) => Promise<{ readonly id: string }> {
   const { env, store, state, serial, sync } = world;
   const typed = new Map<GroupId, Typed>();
@@ -52,7 +52,7 @@ export function createSendCommand(world: {
       batch.take(queueText(groupIn(batch.group(id)), { localId, ordinal, text, content, time: env.now() }));
     }
     // behind or offline, the epoch would be over before it leaves: then it is encrypted when its turn comes
-    if (sync.upToDate) batch.take(await sealTexts(env, groupIn(batch.group(id)), { reseal: false }));
+    if (sync.isUpToDate(id)) batch.take(await sealTexts(env, groupIn(batch.group(id)), { reseal: false }));
     await batch.commit();
   };
   /** Settles with the transaction that the text is in: when that fails, each of its texts has to hear it. */

@@ -2,7 +2,7 @@ import type { ProblemError } from '../../wire/problems.ts';
 import type { MessagesResponse } from '../../wire/schemas/groups.ts';
 import type { CommitAnswer } from '../engine/commits.ts';
 import type { MessageResult } from '../engine/outbox.ts';
-import { reasonOf } from './failures.ts';
+import { isRevoked, reasonOf } from './failures.ts';
 
 /** What the engine makes of the refusal of a commit. The members of a problem are whatever the server sent. */
 export function commitAnswerOf(error: ProblemError): CommitAnswer {
@@ -14,6 +14,10 @@ export function commitAnswerOf(error: ProblemError): CommitAnswer {
     }
     case 'invalid-commit':
       return { kind: 'invalid', reason: reasonOf(error) };
+    case 'forbidden': {
+      const kind = error.members.reason === 'not-a-member' ? 'taken-out' : 'refused';
+      return { kind, reason: reasonOf(error) };
+    }
     default:
       return { kind: 'refused', reason: reasonOf(error) };
   }
@@ -26,11 +30,21 @@ export function messageResultOf(result: MessagesResponse['results'][number]): Me
   return { id, kind: 'accepted', ...(position === undefined ? {} : { position }) };
 }
 
-/** What became of each message of a request that was refused as a whole. */
+/**
+ * What became of each message of a request that was refused as a whole. A revoked device is refused whatever it asks, also what was
+ * placed before.
+ *
+ * @param isOpen whether a message was asked for before, without an answer
+ */
 export function refusedMessages(
   messages: readonly { readonly id: string }[],
   error: ProblemError,
+  isOpen: (id: string) => boolean,
 ): readonly MessageResult[] {
+  if (isRevoked(error)) {
+    const reason = reasonOf(error);
+    return messages.map(({ id }) => ({ id, kind: isOpen(id) ? 'unknown' : 'refused', reason }));
+  }
   const kind =
     error.code === 'epoch-conflict' || error.code === 'idempotency-conflict'
       ? MESSAGE_PROBLEMS[error.code]

@@ -2,6 +2,7 @@ import type { Suite } from '../../mls/suite.ts';
 import { parseLaterStatement } from '../../wire/account-chain.ts';
 import { parseRegistration } from '../../wire/account-statement.ts';
 import { type DeviceId, deviceIdOf, type Sha256 } from '../../wire/ids.ts';
+import { foldName } from '../../wire/names.ts';
 import type { ChatClient } from '../chat-client.ts';
 import type { RotationPolicy } from '../engine/rotation.ts';
 import type { ClientStore } from '../store/client-store.ts';
@@ -12,7 +13,7 @@ import type { ServerApi } from '../transport/server-api.ts';
 import { loadAccounts } from './accounts.ts';
 import type { PoisonedEntry, ReadingProgress } from './entry-reader.ts';
 import { asClientError } from './failures.ts';
-import { checkOwner, createIdentity, loadIdentity, register, type StoredIdentity } from './identity.ts';
+import { checkOwner, createIdentity, forget, loadIdentity, register, type StoredIdentity } from './identity.ts';
 import { openLocalClient } from './local-client.ts';
 
 export const LABEL_MAX_CHARACTERS = 64;
@@ -76,7 +77,7 @@ export async function startOn(
       const sign = (message: Uint8Array): Promise<Uint8Array> => suite.signature.sign(deviceKey.signKey, message);
       return connect({ id: deviceIdOf(deviceKey.publicKey, sha256), sign });
     };
-    if (identity === undefined) {
+    if (identity === undefined || identity.turnedAway === true) {
       // who we are depends on the server's domain, so the first start asks for it before any key is made to last
       const asking = open(await suite.signature.keygen().then(({ publicKey, signKey }) => ({ publicKey, signKey })));
       const { domain, serverKey } = await asking
@@ -85,9 +86,13 @@ export async function startOn(
           throw asClientError(error, 'asking the server for its domain');
         })
         .finally(() => asking.close());
+      if (identity !== undefined && (identity.domain !== domain || foldName(identity.name) !== foldName(name))) {
+        await forget(store);
+        identity = undefined;
+      }
       await pinServerKey(store, serverKey);
       const label = options.deviceLabel ?? platform.deviceLabel.slice(0, LABEL_MAX_CHARACTERS);
-      ({ identity } = await createIdentity(store, world, { name, domain, label }));
+      identity ??= (await createIdentity(store, world, { name, domain, label })).identity;
     }
     api = open(identity.deviceKey);
     identity = await register(store, api, identity);

@@ -3,6 +3,7 @@ import type { Page } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { CatchUpProgress, Connection } from '../chat-client.ts';
 import type { Needs } from '../engine/types.ts';
+import { onAbort } from '../on-abort.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import { createCatchUpMeter } from './catch-up-meter.ts';
@@ -10,6 +11,7 @@ import type { ChatState } from './chat-state.ts';
 import { compareHistories } from './compare-histories.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { isPassing, isRevoked, reasonOf } from './failures.ts';
+import { READ_AGAIN, readUntilAnswered } from './held-groups.ts';
 import { backoffMs, pause } from './retry.ts';
 import type { Serial } from './serial.ts';
 import { withAny } from './with-any.ts';
@@ -21,10 +23,13 @@ const NO_TREE = new Uint8Array(0);
 
 export interface SyncLoop {
   readonly connection: Connection;
-  /** Whether the running stream has delivered everything that was there when it began. */
-  readonly upToDate: boolean;
-  /** Resolves when {@link SyncLoop.upToDate} is true, or the signal fires. */
-  whenUpToDate(signal: AbortSignal): Promise<void>;
+  /**
+   * Whether the running stream has delivered everything that was there when it began: of all groups, or of the one that is named,
+   * which need not wait for another that is held (see {@link EntryReader.held}).
+   */
+  isUpToDate(group?: GroupId): boolean;
+  /** Resolves when {@link SyncLoop.isUpToDate}, or the signal fires. */
+  whenUpToDate(signal: AbortSignal, group?: GroupId): Promise<void>;
   /** Calls back for every cursor that was passed, until closed. */
   onPassed(listener: (cursor: Cursor) => void): () => void;
   /** Tries again now instead of at the end of the present waiting time. */
@@ -54,6 +59,7 @@ export function createSyncLoop(options: {
 }): SyncLoop {
   const { api, state, reader, accounts, serial, random } = options;
   let connection: Connection = { state: 'connecting' };
+  /** Of the groups that are not held. */
   let upToDate = false;
   let nudged = new AbortController();
   const meter = createCatchUpMeter(options);
@@ -68,14 +74,15 @@ export function createSyncLoop(options: {
   const setUpToDate = (value: boolean): void => {
     upToDate = value;
     if (!value) return;
-    for (const wake of upToDateWaiters) wake();
-    upToDateWaiters.clear();
+    for (const look of upToDateWaiters) look();
   };
+  const isUpToDate = (group?: GroupId): boolean =>
+    upToDate && (group === undefined ? reader.held.size === 0 : !reader.held.has(group));
 
-  const fulfil = async (needs: Needs, signal: AbortSignal): Promise<void> => {
+  const fulfil = async (needs: Needs): Promise<void> => {
     switch (needs.kind) {
       case 'needs-accounts':
-        return accounts.fetch(needs.accounts, needs.group);
+        return accounts.fetch(needs.accounts, needs.group === undefined ? {} : { group: needs.group });
       case 'needs-tree': {
         const tree = await api.tree(needs.group, needs.epoch).catch((error: unknown) => {
           if (isPassing(error) || !(error instanceof ProblemError)) throw error;
@@ -83,12 +90,10 @@ export function createSyncLoop(options: {
         });
         return reader.putTree(needs.group, needs.epoch, tree.ratchetTree);
       }
-      case 'needs-answer':
-        return options.commitAnswered(needs.group, signal);
     }
   };
 
-  const readPage = async (page: Page, done: number, signal: AbortSignal): Promise<number> => {
+  const readPage = async (page: Page, done: number): Promise<number> => {
     let next = 0;
     while (next < page.entries.length) {
       const from = next;
@@ -99,14 +104,10 @@ export function createSyncLoop(options: {
         const progress = await meter.measure(page, done + next);
         if (progress !== undefined) options.onProgress(progress);
       }
-      if (slice.needs !== undefined) await fulfil(slice.needs, signal);
+      if (slice.needs !== undefined) await fulfil(slice.needs);
     }
-    for (;;) {
-      const needs = await serial.run(() => reader.finishPage(page));
-      if (needs === undefined) break;
-      await fulfil(needs, signal);
-    }
-    passed(page.cursor);
+    await serial.run(() => reader.finishPage(page));
+    if (reader.held.size === 0) passed(page.cursor);
     const news = reader.takeStockNews();
     if (news.low || news.lastResortUsed) options.onStock(news);
     return done + page.entries.length;
@@ -116,7 +117,7 @@ export function createSyncLoop(options: {
   };
 
   /** One connection, until it ends. */
-  const follow = async (cursor: Cursor, signal: AbortSignal): Promise<string> => {
+  const follow = async (cursor: Cursor, signal: AbortSignal, onHeld: () => void): Promise<string> => {
     let done = 0;
     meter.begin();
     for await (const item of api.syncStream(cursor, signal)) {
@@ -124,9 +125,15 @@ export function createSyncLoop(options: {
       setConnection({ state: 'online' });
       switch (item.type) {
         case 'page':
-          done = await readPage(item, done, signal);
+          done = await readPage(item, done);
+          if (reader.held.size > 0) onHeld();
           break;
         case 'caught-up': {
+          if (reader.held.size > 0) {
+            // the others have all of theirs; the cursor is not taken over before the rest is read
+            setUpToDate(true);
+            break;
+          }
           await serial.run(async () => {
             const batch = state.begin();
             batch.advance(item.cursor);
@@ -152,19 +159,18 @@ export function createSyncLoop(options: {
     get connection() {
       return connection;
     },
-    get upToDate() {
-      return upToDate;
-    },
-    whenUpToDate: (signal) => {
-      if (upToDate || signal.aborted) return Promise.resolve();
+    isUpToDate,
+    whenUpToDate: (signal, group) => {
+      if (isUpToDate(group) || signal.aborted) return Promise.resolve();
       return new Promise((resolve) => {
-        const wake = (): void => {
-          upToDateWaiters.delete(wake);
-          signal.removeEventListener('abort', wake);
+        const look = (): void => {
+          if (!isUpToDate(group) && !signal.aborted) return;
+          upToDateWaiters.delete(look);
+          stopWaiting();
           resolve();
         };
-        upToDateWaiters.add(wake);
-        signal.addEventListener('abort', wake, { once: true });
+        upToDateWaiters.add(look);
+        const stopWaiting = onAbort(signal, look);
       });
     },
     onPassed: (listener) => {
@@ -175,16 +181,34 @@ export function createSyncLoop(options: {
     run: async (signal) => {
       let failures = 0;
       let resync = false;
+      let isCompared = false;
       while (!signal.aborted) {
         setConnection({ state: 'connecting' });
+        setUpToDate(false); // what was held, and a log that was replaced, is still to be read
         let reason: string;
         let readable = true;
         const before = state.cursor;
         try {
-          if (resync) await compareHistories({ api, state, serial, now: options.now });
-          reason = await follow(resync ? START_CURSOR : state.cursor, signal);
+          if (resync && !isCompared) await compareHistories({ api, state, serial, now: options.now });
+          reader.release();
+          const from = resync ? START_CURSOR : state.cursor;
+          const read = (either: AbortSignal, onHeld: () => void): Promise<string> => follow(from, either, onHeld);
+          const ended = await readUntilAnswered({
+            held: reader.held,
+            commitAnswered: options.commitAnswered,
+            read,
+            signal,
+          });
+          // asked again, what was just answered would be open again
+          isCompared = ended === READ_AGAIN;
+          if (ended === READ_AGAIN) {
+            if (state.cursor !== before) resync = false;
+            continue;
+          }
+          reason = ended;
         } catch (error) {
           if (signal.aborted) return;
+          isCompared = false;
           if (error instanceof ProblemError && error.code === 'cursor-invalid' && !resync) {
             // the log was replaced: read it from its beginning against what is here already
             resync = true;

@@ -1,3 +1,5 @@
+import { onAbort } from '../on-abort.ts';
+
 /**
  * Work under a signal that fires with the first of `sources`, for the same reason.
  *
@@ -10,11 +12,10 @@ export async function withAny<Result>(
 ): Promise<Result> {
   const controller = new AbortController();
   const fire = (): void => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
-  for (const source of sources) source.addEventListener('abort', fire);
-  if (sources.some(({ aborted }) => aborted)) fire();
+  const stops = sources.map((source) => onAbort(source, fire));
   try {
     return await work(controller.signal);
   } finally {
-    for (const source of sources) source.removeEventListener('abort', fire);
+    for (const stop of stops) stop();
   }
 }

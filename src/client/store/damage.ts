@@ -1,15 +1,15 @@
-import { dirname } from 'node:path';
 import { ClientError } from '../client-error.ts';
 import { kindOf } from './keys.ts';
 
-const REPAIR = 'mlschat repair recovers what it can';
-
-/** The file of a store is not what was written. `path`: the folder of the store. */
-export function damagedStore(path: string, fault: string): ClientError {
-  return new ClientError('storage', `the store in ${dirname(path)} is damaged (${fault}): ${REPAIR}`);
-}
+/** What a person does about it. */
+export const REPAIR = 'mlschat repair recovers what it can';
 
 /** One row is not what was written. */
 export function damagedRow(key: Uint8Array, cause?: unknown): ClientError {
   return new ClientError('storage', `the store is damaged (${kindOf(key[0] ?? 0)}): ${REPAIR}`, cause);
+}
+
+/** What went wrong in the rows of one group, with its name: a person knows groups, not rows. */
+export function damagedIn(group: string, { message, cause }: ClientError): ClientError {
+  return new ClientError('storage', `#${group}: ${message}`, cause);
 }

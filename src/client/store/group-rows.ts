@@ -1,15 +1,27 @@
 import type { MlsConfig } from '../../mls/config.ts';
 import { encodeCbor } from '../../wire/cbor.ts';
 import { groupIdOf } from '../../wire/ids.ts';
+import { ClientError } from '../client-error.ts';
 import { type HeadRow, headRowOf } from '../engine/recent-heads.ts';
 import type { Group, OutboxItem, PendingCommit } from '../engine/types.ts';
 import type { ClientStore, Write } from './client-store.ts';
+import { damagedIn } from './damage.ts';
 import { epochAndLeafOf, keys, rangeOf } from './keys.ts';
 import { loadMls, mlsWrites } from './mls-rows.ts';
 import { decodeStored } from './stored-cbor.ts';
 
 /** What stands in rows of its own, or is not stored. */
-type Apart = 'id' | 'heads' | 'mls' | 'generations' | 'pending' | 'outbox' | 'givenUp' | 'toExpel' | 'waitForEpoch';
+type Apart =
+  | 'id'
+  | 'heads'
+  | 'mls'
+  | 'generations'
+  | 'pending'
+  | 'outbox'
+  | 'givenUp'
+  | 'toExpel'
+  | 'waitForEpoch'
+  | 'heirRefused';
 
 /** The fields of a group that fit into one small row. */
 type GroupRecord = { readonly v: 1 } & Omit<Group, Apart>;
@@ -53,13 +65,21 @@ export async function groupRemoval(store: ClientStore, group: Group): Promise<re
   return rows.flat().map(([key]) => ({ key, value: undefined }));
 }
 
-/** Every group of the store, as it was after the last commit. */
+/** Every group of the store, as it was after the last commit. @throws ClientError `storage`, with the name of the group where it is known */
 export async function loadGroups(store: ClientStore, config: MlsConfig): Promise<readonly Group[]> {
   const records = await store.range(rangeOf('group'));
   const groups: Group[] = [];
   // one after the other: what is needed for reading one is garbage before the next
-  for (const [, value] of records) groups.push(await loadGroup(store, config, groupOfRecord(value)));
+  for (const [, value] of records) groups.push(await loadNamed(store, config, groupOfRecord(value)));
   return groups;
+}
+
+async function loadNamed(store: ClientStore, config: MlsConfig, record: Group): Promise<Group> {
+  try {
+    return await loadGroup(store, config, record);
+  } catch (error) {
+    throw error instanceof ClientError && error.code === 'storage' ? damagedIn(record.name, error) : error;
+  }
 }
 
 /** What the record of a group says, without what stands in rows of its own. @throws ClientError `storage` */
@@ -94,7 +114,8 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: Group): 
 }
 
 function recordOf(group: Group): GroupRecord {
-  const { id, heads, mls, generations, pending, outbox, givenUp, toExpel, waitForEpoch, ...fields } = group;
+  const { id, heads, mls, generations, pending, outbox, givenUp, toExpel, waitForEpoch, heirRefused, ...fields } =
+    group;
   return { v: 1, ...fields };
 }
 

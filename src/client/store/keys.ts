@@ -204,6 +204,12 @@ export function namedUpTo(key: Uint8Array): number | undefined {
   return names === 'group' && key.length >= 2 + length ? 2 + length : undefined;
 }
 
+/** The key of the record of the group that a key names; `undefined` where it names none. */
+export function groupKeyOf(key: Uint8Array): Uint8Array | undefined {
+  const end = namesIn(key[0] ?? 0) === 'group' ? namedUpTo(key) : undefined;
+  return end === undefined ? undefined : table('group', key.subarray(1, end));
+}
+
 const PREFIXES = Object.fromEntries(Object.entries(TABLES).map(([name, letter]) => [name, toUtf8(letter)])) as Readonly<
   Record<Table, Uint8Array>
 >;

@@ -7,8 +7,9 @@ import { ClientError } from '../client-error.ts';
 import { DATA_FILE, isBegun } from './begun.ts';
 import { faultOfFile } from './check-file.ts';
 import type { ClientStore, RangeOptions, Write } from './client-store.ts';
-import { damagedRow, damagedStore } from './damage.ts';
-import { isSummed, stateTables } from './keys.ts';
+import { damagedIn, damagedRow } from './damage.ts';
+import { damagedStore } from './damaged-store.ts';
+import { groupKeyOf, isSummed, stateTables } from './keys.ts';
 import { PAGE_BYTES } from './lmdb-file.ts';
 import {
   countRow,
@@ -21,6 +22,7 @@ import {
   sealRow,
   type TableSum,
 } from './row-sums.ts';
+import { decodeStored } from './stored-cbor.ts';
 
 const SUMS_KEY_BUFFER = Buffer.from(SUMS_KEY);
 const FIRST_KEY = Buffer.of(0);
@@ -98,10 +100,25 @@ function checkRows(db: Db, path: string): void {
   for (const letter of stateTables()) {
     const found = new Map<number, TableSum>();
     for (const { key, value } of db.getRange({ start: Buffer.of(letter), end: Buffer.of(letter + 1) })) {
-      if (openRow(key, value) === undefined) throw damagedRow(plain(key));
+      if (openRow(key, value) === undefined) throw damagedAt(db, plain(key));
       countRow(found, key, value, 1);
     }
     if (!sameSum(found.get(letter), expected.get(letter))) throw damagedStore(path, 'it holds rows older than others');
+  }
+}
+
+/** With the name of the group, where its record can be read: that of an encrypted store cannot. */
+function damagedAt(db: Db, key: Uint8Array): ClientError {
+  const damaged = damagedRow(key);
+  const record = groupKeyOf(key);
+  const value = record === undefined ? undefined : db.get(asKey(record));
+  const read = record === undefined || value === undefined ? undefined : openRow(record, plain(value));
+  if (read === undefined) return damaged;
+  try {
+    const { name } = Object(decodeStored(read)) as { readonly name?: unknown };
+    return typeof name === 'string' ? damagedIn(name, damaged) : damaged;
+  } catch {
+    return damaged; // no more is known
   }
 }
 

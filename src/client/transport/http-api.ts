@@ -108,7 +108,7 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
     groupInfo: (id) => ask(groupInfoResponse, { method: 'GET', path: group(id, 'group-info') }),
     endOf: async (id) => (await find(groupDetailSchema, `/v1/groups/${encodeURIComponent(id)}`))?.position,
     headAt: async (id, position) => {
-      const page = await find(groupLogPageSchema, group(id, `log?after=${position - 1}&limit=1`));
+      const page = await find(groupLogPageSchema, group(id, `log?after=${position - 1}&limit=1&newest=true`));
       return page?.position === position ? page.head : undefined;
     },
     syncPage: async (cursor, limit) => {

@@ -1,4 +1,5 @@
 import { createKeyAgreement } from '../../mls/key-agreement-web.ts';
+import { onAbort } from '../on-abort.ts';
 import type { HttpAnswer, HttpClient, HttpPlatform } from './http-client.ts';
 import { TransportError } from './server-api.ts';
 
@@ -10,13 +11,12 @@ function createFetchClient(): HttpClient {
   const closed = new AbortController();
   return {
     async send({ method, url, headers, body, timeoutMs, signal }) {
-      const silence = createSilence(timeoutMs);
-      const signals = [closed.signal, silence.signal, ...(signal === undefined ? [] : [signal])];
+      const silence = createSilence(timeoutMs, [closed.signal, ...(signal === undefined ? [] : [signal])]);
       try {
         const answer = await fetch(url, {
           method,
           headers,
-          signal: AbortSignal.any(signals),
+          signal: silence.signal,
           // what is signed is for one server: no cookies, and no other place
           credentials: 'omit',
           redirect: 'error',
@@ -26,7 +26,7 @@ function createFetchClient(): HttpClient {
         return { status: answer.status, headers: Object.fromEntries(answer.headers), body: bodyOf(answer, silence) };
       } catch (cause) {
         silence.end();
-        const reason = silence.signal.aborted ? `no answer for ${timeoutMs} ms` : `${url.host} cannot be reached`;
+        const reason = silence.wasTooLong ? `no answer for ${timeoutMs} ms` : `${url.host} cannot be reached`;
         throw new TransportError('unreachable', reason, cause);
       }
     },
@@ -35,23 +35,47 @@ function createFetchClient(): HttpClient {
 }
 
 interface Silence {
-  /** Fires when nothing was heard for so long. */
+  /** Fires when nothing was heard for so long, or with the first of those it was made with. */
   readonly signal: AbortSignal;
+  readonly wasTooLong: boolean;
   heard(): void;
+  /** Nothing of it stays in those signals, which live on: `AbortSignal.any` would leave an entry in each (Node 20). */
   end(): void;
 }
 
-function createSilence(ms: number): Silence {
+function createSilence(ms: number, given: readonly AbortSignal[]): Silence {
   const controller = new AbortController();
-  const tooLong = (): void => controller.abort(new Error(`no answer for ${ms} ms`));
+  const stops: (() => void)[] = [];
+  let isOver = false;
+  let wasTooLong = false;
+  const end = (): void => {
+    isOver = true;
+    clearTimeout(timer);
+    for (const stop of stops) stop();
+  };
+  const giveUp = (): void => {
+    end();
+    controller.abort(given.find(({ aborted }) => aborted)?.reason);
+  };
+  const tooLong = (): void => {
+    wasTooLong = true;
+    end();
+    controller.abort(new Error(`no answer for ${ms} ms`));
+  };
   let timer = setTimeout(tooLong, ms);
+  if (given.some(({ aborted }) => aborted)) giveUp();
+  else stops.push(...given.map((each) => onAbort(each, giveUp)));
   return {
     signal: controller.signal,
+    get wasTooLong() {
+      return wasTooLong;
+    },
     heard: () => {
+      if (isOver) return;
       clearTimeout(timer);
       timer = setTimeout(tooLong, ms);
     },
-    end: () => clearTimeout(timer),
+    end,
   };
 }
 

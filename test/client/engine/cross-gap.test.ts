@@ -5,7 +5,7 @@ import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import { withFirstHead, withHead } from '../../../src/client/engine/recent-heads.ts';
-import type { EngineEnv, Group, Needs, PendingCommit, Step } from '../../../src/client/engine/types.ts';
+import type { EngineEnv, Group, NeedsAnswer, PendingCommit, Step } from '../../../src/client/engine/types.ts';
 import { emptyGroup } from '../../../src/client/engine/welcome.ts';
 import { comparePlace } from '../../../src/client/engine/witness.ts';
 import { createMlsConfig } from '../../../src/mls/config.ts';
@@ -56,7 +56,7 @@ const gapUpTo = (to: number, epoch: number): Gap => ({
   ...{ group: bytes, from: 1 as Position, to: to as Position },
   next: { head: NEXT_HEAD, epoch, time: NOW },
 });
-const given = (result: Step | Needs): Step => {
+const given = (result: Step | NeedsAnswer): Step => {
   if (!('lines' in result)) throw new Error(result.kind);
   return result;
 };

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { membersAsked } from '../../../src/client/engine/account-entry.ts';
 import { applyEntry, compareHead } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
@@ -169,7 +170,8 @@ beforeAll(async () => {
   };
   const entry = { kind: 'welcome', time: NOW, sender: a.me.device, payload } as const;
   const joined = await given(applyWelcome(b, undefined, entry, { keyPackage: pkg }));
-  bob = { env: b, group: joined.group };
+  expect(kinds(effectsOf(joined.group, nodeSha256))).toEqual(['ask-members']);
+  bob = { env: b, group: membersAsked(b, joined.group, 1).group };
   expect(joined.lines).toMatchObject([{ kind: 'joined', by: { name: 'alice' }, epoch: 1 }]);
 });
 
@@ -401,7 +403,7 @@ describe('the engine', () => {
     );
     // what was encrypted with the keys of an earlier membership does not leave under the new one
     expect(sendable(back.group)).toEqual([]);
-    expect(kinds(effectsOf(back.group, nodeSha256))).toEqual(['reseal']);
+    expect(kinds(effectsOf(back.group, nodeSha256))).toEqual(['ask-members', 'reseal']);
     const without = await given(applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: new Uint8Array(0) }));
     expect(without.group).toMatchObject({
       phase: 'parked',

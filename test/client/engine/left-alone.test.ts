@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { withExpulsions } from '../../../src/client/engine/account-entry.ts';
+import { membersAsked, withExpulsions } from '../../../src/client/engine/account-entry.ts';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { prepareCommit } from '../../../src/client/engine/commits.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
@@ -82,7 +82,7 @@ beforeAll(async () => {
   const entry = { kind: 'welcome', time: NOW, sender: alice.me.device, payload } as const;
   const result = await applyWelcome(bob, undefined, entry, { keyPackage: packages[0]! });
   if (!('lines' in result)) throw new Error(result.kind);
-  joined = result.group;
+  joined = membersAsked(bob, result.group, 1).group;
 });
 
 /** Bob has asked to leave, and knows that these devices are revoked. */

@@ -3,7 +3,8 @@ import { encodeContent, encodeStatuses, type Written } from '../../../src/client
 import { MESSAGE_ID_BYTES, SALT_BYTES } from '../../../src/client/content/mimi-content.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { endUnread, passGap } from '../../../src/client/engine/gap.ts';
-import { messagesAnswered } from '../../../src/client/engine/outbox.ts';
+import { failEverything } from '../../../src/client/engine/intentions.ts';
+import { keepTexts, messagesAnswered, queueText } from '../../../src/client/engine/outbox.ts';
 import { withFirstHead } from '../../../src/client/engine/recent-heads.ts';
 import { endedMeanwhile } from '../../../src/client/engine/recovery.ts';
 import type { EngineEnv, Group, OutboxItem } from '../../../src/client/engine/types.ts';
@@ -102,5 +103,55 @@ describe('of whoever is taken out in what is no longer on the server,', () => {
     const texts = lines.flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
     expect(texts).toContain('Not sent (this device was taken out of the group): perhaps');
     expect(texts.join()).not.toContain('Not known');
+  });
+});
+
+describe('of whoever reads on behind a gap within its epoch, and is taken out then,', () => {
+  const outbox = [
+    sealedItem('asked', 'perhaps', { ordinal: 1 }),
+    sealedItem('taken', 'said to be taken', { ordinal: 2, accepted: true }),
+    sealedItem('stale', 'refused once', { ordinal: 3, stale: true }),
+    sealedItem('twice', 'encrypted twice', { ordinal: 4, stale: true, twofold: true }),
+    { localId: 'typed' as ClientId, ordinal: 5, text: 'never left', time: 1, accepted: false, stale: false },
+  ];
+  const group: Group = { ...emptyGroup(bytes, 'tea'), phase: 'member', position: 5, outbox };
+  const next = { epoch: 0, head: bytes, time: 6 };
+  const behind = passGap(env, group, { group: bytes, from: 1 as Position, to: 7 as Position, next });
+
+  const denials = ({ lines }: ReturnType<typeof failEverything>) =>
+    lines.map((line) => (line.kind === 'warning' ? line.text : line.kind));
+
+  test('a text that may be among what is gone is not said to be not sent', () => {
+    const ended = failEverything(behind.group, 'out', 1);
+    expect(denials(ended)).toEqual([
+      'Not known whether sent: perhaps',
+      'Not known whether sent: said to be taken',
+      'Not sent (out): refused once',
+      'Not known whether sent: encrypted twice',
+      'Not sent (out): never left',
+    ]);
+    expect(ended.group.outbox).toEqual([]);
+    const open = 'out, and it is not known whether it was sent before';
+    const refused = ended.signals.map((signal) => (signal.kind === 'sent' ? signal.refused : signal.kind));
+    expect(refused).toEqual([open, open, 'out', open, 'out']);
+  });
+
+  test('one that the server has refused since, or that was typed since, was not sent', () => {
+    const since = queueText(behind.group, { localId: 'since' as ClientId, ordinal: 6, text: 'since', time: 7 }).group;
+    const answered = messagesAnswered(env, since, [{ id: 'asked', kind: 'stale' }]).group;
+    const [asked, , , , , typed] = denials(failEverything(answered, 'out', 1));
+    expect([asked, typed]).toEqual(['Not sent (out): perhaps', 'Not sent (out): since']);
+  });
+
+  test('nor is one that was kept for the next membership, and that ended too', () => {
+    const parked = passGap(env, group, {
+      group: bytes,
+      from: 1 as Position,
+      to: 7 as Position,
+      next: { ...next, epoch: 3 },
+    });
+    expect(parked.group.phase).toBe('parked');
+    const back: Group = { ...parked.group, phase: 'member', outbox: keepTexts(parked.group) };
+    expect(denials(failEverything(back, 'out', 1))).toContain('Not known whether sent: perhaps');
   });
 });

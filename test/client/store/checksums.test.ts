@@ -2,11 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { faultOfFile } from '../../../src/client/store/check-file.ts';
+import { loadGroups } from '../../../src/client/store/group-rows.ts';
 import { keys } from '../../../src/client/store/keys.ts';
 import { openLmdbStore } from '../../../src/client/store/lmdb-store.ts';
+import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
+import { createMlsConfig } from '../../../src/mls/config.ts';
 import { equalBytes, toUtf8 } from '../../../src/wire/bytes.ts';
+import { encodeCbor } from '../../../src/wire/cbor.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'checksums-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -43,6 +47,38 @@ test('a store from before there were checksums gets them when it is opened, with
     await store.commit([{ key: keys.serverKey(), value: toUtf8('one more') }]);
     await store.commit([{ key: keys.serverKey(), value: undefined }]);
   }
+});
+
+describe('what is damaged is said with the name of the group, where that can be read:', () => {
+  const record = { key: keys.group(GROUP), value: encodeCbor({ v: 1, bytes: GROUP, name: 'tea', phase: 'member' }) };
+
+  test('rows that do not fit their checksums', async () => {
+    const path = join(root, 'named');
+    const ratchet = keys.ratchet(GROUP, 1, 0);
+    {
+      await using store = await openLmdbStore(path);
+      await store.commit([record, { key: ratchet, value: toUtf8('generation 1') }]);
+    }
+    await behind(path, (db) => {
+      const row = Buffer.from(db.get(Buffer.from(ratchet))!);
+      row[0]! ^= 1;
+      db.putSync(Buffer.from(ratchet), row);
+    });
+    const message = '#tea: the store is damaged (the keys of a group): mlschat repair recovers what it can';
+    await expect(openLmdbStore(path)).rejects.toMatchObject({ code: 'storage', message });
+    await behind(path, (db) => {
+      db.putSync(Buffer.from(record.key), Buffer.alloc(40));
+    });
+    await expect(openLmdbStore(path)).rejects.toThrow(/^the store is damaged \(the record of a group\)/);
+  });
+
+  test('rows that say nothing that can be read', async () => {
+    const store = createMemoryStore(new Map());
+    await store.commit([record, { key: keys.pending(GROUP), value: Uint8Array.of(0xff) }]);
+    const loading = loadGroups(store, createMlsConfig({ validateCredential: () => true }));
+    const message = '#tea: the local store holds something that cannot be read';
+    await expect(loading).rejects.toMatchObject({ code: 'storage', message });
+  });
 });
 
 test('S7: keys of a group that are older than the last, sound as each row is, are not used', async () => {

@@ -5,6 +5,7 @@ import { webPlatform } from '../../../src/client/runner/platform-web.ts';
 import { type HttpClient, readBody } from '../../../src/client/transport/http-client.ts';
 import { webHttp } from '../../../src/client/transport/http-web.ts';
 import { createMemoryStore, openChatClientOver } from '../../../src/client/web.ts';
+import { leftIn } from '../../support/left-in-signal.ts';
 import { startServer } from '../../support/server.ts';
 import { SCENARIOS } from '../acceptance/scenarios.ts';
 import { createStage } from '../acceptance/stage.ts';
@@ -67,6 +68,28 @@ describe('HTTP over fetch', () => {
     await thereToo;
     http.close();
     await refusedToo;
+  });
+
+  it('leaves nothing behind in a signal that lives on, however a request ended', async () => {
+    const { signal } = new AbortController();
+    const any = vi.spyOn(AbortSignal, 'any'); // would leave it in the client's own signal, too
+    answer = (request, response) => {
+      if (request.method === 'GET') response.end('an answer');
+      else response.destroy();
+    };
+    for (let i = 0; i < 20; i += 1) {
+      await readBody(await get(TIMEOUT_MS, signal), 100);
+      await expect(get(TIMEOUT_MS, signal).then((got) => readBody(got, 1))).rejects.toMatchObject({
+        code: 'malformed',
+      });
+      const cut = http.send({ method: 'DELETE', url, headers: {}, timeoutMs: TIMEOUT_MS, signal });
+      await expect(cut).rejects.toMatchObject(unreachable);
+    }
+    answer = () => {};
+    await expect(get(50, signal)).rejects.toMatchObject(unreachable);
+    expect(leftIn(signal)).toBe(0);
+    expect(any).not.toHaveBeenCalled();
+    any.mockRestore();
   });
 
   it('ends an answer that is cut, or longer than it may be, or elsewhere', async () => {

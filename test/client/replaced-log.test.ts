@@ -1,0 +1,240 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Group, PendingCommit } from '../../src/client/engine/types.ts';
+import { emptyGroup } from '../../src/client/engine/welcome.ts';
+import { openChatState } from '../../src/client/runner/chat-state.ts';
+import { compareHistories } from '../../src/client/runner/compare-histories.ts';
+import { createSerial } from '../../src/client/runner/serial.ts';
+import { loadGroups } from '../../src/client/store/group-rows.ts';
+import { createMemoryStore } from '../../src/client/store/memory-store.ts';
+import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
+import { createMlsConfig } from '../../src/mls/config.ts';
+import type { ClientId, GroupId } from '../../src/wire/ids.ts';
+import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
+import { until } from '../support/until.ts';
+
+const WAIT_MS = 240_000;
+const open: TestChatter[] = [];
+afterEach(async () => {
+  for (const chatter of open.splice(0)) await chatter.stop();
+});
+
+async function chatter(over: ConnectableServer, name: string): Promise<TestChatter> {
+  const opened = await openChatter(over, name);
+  open.push(opened);
+  return opened;
+}
+
+async function created(by: TestChatter): Promise<GroupId> {
+  const opened = await by.chat.openGroup('tea');
+  if (opened.kind !== 'created') throw new Error(opened.kind);
+  await by.chat.caughtUp(WAIT_MS);
+  return opened.group;
+}
+
+const warnings = async (who: TestChatter) =>
+  (await who.lines()).flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
+const stateOf = async (who: TestChatter, group: GroupId) =>
+  (await who.chat.groups()).find((each) => each.group === group);
+
+async function storedGroup(who: TestChatter, group: GroupId): Promise<Group> {
+  const stored = await loadGroups(createMemoryStore(who.rows), createMlsConfig({ validateCredential: () => true }));
+  return stored.find(({ id }) => id === group)!;
+}
+
+/** A line on which requests are answered, and nothing of the log comes while it is silent. */
+function silentLine(server: FakeServer): ConnectableServer & { isSilent: boolean } {
+  const line = {
+    isSilent: false,
+    connect: (device: Parameters<FakeServer['connect']>[0]): ServerApi => {
+      const api = server.connect(device);
+      return {
+        ...api,
+        async *syncStream(cursor, signal) {
+          for await (const item of api.syncStream(cursor, signal)) if (!line.isSilent) yield item;
+        },
+      };
+    },
+  };
+  return line;
+}
+
+test('a commit and a text that the server took, and lost before they came back, are asked for again and placed', async () => {
+  const server = createFakeServer();
+  const line = silentLine(server);
+  const alice = await chatter(line, 'alice');
+  const group = await created(alice);
+  const goBack = server.remember();
+  line.isSilent = true;
+  await alice.chat.send(group, 'took, and lost');
+  expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
+  const wish = alice.chat.rotate(group);
+  await until(
+    async () => (await storedGroup(alice, group)).pending?.accepted === true,
+    () => 'the commit was never answered',
+  );
+  line.isSilent = false;
+  goBack();
+  expect(await wish).toEqual({ kind: 'done' });
+  await alice.waitForText(group, 'took, and lost');
+  expect(await stateOf(alice, group)).toMatchObject({ state: 'member', epoch: 1 });
+  expect(
+    server.groups
+      .get(group)
+      ?.entries.map(({ entry }) => entry.kind)
+      .sort(),
+  ).toEqual(['commit', 'group-created', 'message']);
+  // the server has signed for places that are others' now: nothing else is said of it
+  expect((await warnings(alice)).filter((text) => !text.startsWith('The server has signed another history'))).toEqual(
+    [],
+  );
+});
+
+test('who was taken out of a group while its log was replaced is told that, and not that the log went back', async () => {
+  const server = createFakeServer();
+  const [alice, bob] = [await chatter(server, 'alice'), await chatter(server, 'bob')];
+  const group = await created(alice);
+  expect(await alice.chat.invite(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
+  await bob.chat.caughtUp(WAIT_MS);
+  const { me } = await bob.chat.status();
+  const restore = server.cut(me.device);
+  expect(await alice.chat.remove(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
+  server.newIncarnation();
+  restore();
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await stateOf(bob, group)).toMatchObject({ state: 'removed' });
+  expect(await warnings(bob)).toEqual([]);
+});
+
+test('a group that was parked before its log went back is joined again behind where the log ends now', async () => {
+  const server = createFakeServer();
+  const [alice, bob] = [await chatter(server, 'alice'), await chatter(server, 'bob')];
+  const group = await created(alice);
+  expect(await alice.chat.invite(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
+  await bob.chat.caughtUp(WAIT_MS);
+  const goBack = server.remember();
+  for (const text of ['one', 'two', 'three', 'four']) await alice.chat.send(group, text);
+  await bob.waitForText(group, 'four');
+  const { me } = await bob.chat.status();
+  const other = new Uint8Array(32).fill(9);
+  server.tamper = (device, page) =>
+    device === me.device ? { ...page, heads: page.heads.map((head) => ({ ...head, hash: other })) } : page;
+  await alice.chat.send(group, 'five');
+  await until(
+    async () => (await stateOf(bob, group))?.state === 'parked',
+    () => 'never parked',
+  );
+  server.tamper = undefined;
+  const told = await warnings(bob);
+  const before = server.groups.get(group)!.entries.length;
+  goBack();
+  await until(
+    async () => (await storedGroup(bob, group)).position < before - 1,
+    () => 'never compared',
+  );
+  expect(await bob.chat.rejoin(group)).toEqual({ kind: 'done' });
+  expect(await stateOf(bob, group)).toMatchObject({ state: 'member', epoch: 2 });
+  expect((await warnings(bob)).filter((text) => text.includes('went back'))).toEqual([]);
+  expect(told.some((text) => text.includes('/rejoin joins the group again'))).toBe(true);
+});
+
+test('a group whose creation the server took and lost is created in the log that it has now', async () => {
+  const server = createFakeServer();
+  const line = silentLine(server);
+  const alice = await chatter(line, 'alice');
+  await alice.chat.caughtUp(WAIT_MS);
+  const goBack = server.remember();
+  line.isSilent = true;
+  const opening = alice.chat.openGroup('tea');
+  let stored: Group | undefined;
+  await until(
+    async () => {
+      const mls = createMlsConfig({ validateCredential: () => true });
+      stored = (await loadGroups(createMemoryStore(alice.rows), mls))[0];
+      // the receipt of its answer
+      return (stored?.evidence?.promised.length ?? 0) > 0;
+    },
+    () => 'the creation was never answered',
+  );
+  line.isSilent = false;
+  goBack();
+  const opened = await opening;
+  expect(opened).toMatchObject({ kind: 'created', group: stored!.id });
+  expect(server.groups.get(stored!.id)?.entries.map(({ entry }) => entry.kind)).toEqual(['group-created']);
+  expect(await stateOf(alice, stored!.id)).toMatchObject({ state: 'member' });
+});
+
+const bytes = new Uint8Array(32).fill(1);
+
+async function comparing(group: Group, api: Pick<ServerApi, 'headAt' | 'endOf'>): Promise<Group> {
+  const state = await openChatState({
+    store: createMemoryStore(new Map()),
+    groups: [group],
+    notify: () => {},
+    accountWrites: () => [],
+  });
+  await compareHistories({ api, state, serial: createSerial(), now: () => 1 });
+  return state.groups.get(group.id)!;
+}
+
+test('a group is not parked over a node that had not come so far, or grows just then: it is asked again', async () => {
+  const group: Group = { ...emptyGroup(bytes, 'tea'), phase: 'member', position: 8, head: bytes };
+  const api = { headAt: async () => undefined, endOf: async () => 8 };
+  await expect(comparing(group, api)).rejects.toThrow(TransportError);
+  expect(await comparing(group, { headAt: async () => bytes, endOf: async () => undefined })).toMatchObject({
+    phase: 'member',
+  });
+  const parked = await comparing(group, { headAt: async () => undefined, endOf: async () => 7 });
+  expect(parked).toMatchObject({ phase: 'parked', position: 7 });
+});
+
+test('of a log that was replaced no promise counts, whatever became of the group: all of it is open again', async () => {
+  const pending = (kind: 'commit' | 'external'): PendingCommit => ({
+    ...{ id: 'asked' as ClientId, kind, intention: 'wish', epoch: 1, accepted: true, promisedAt: 12 },
+    ...{ body: { commit: bytes, groupInfo: bytes }, next: { epochRecord: bytes, ratchets: [] } },
+  });
+  const sealed = { id: 'text' as ClientId, epoch: 1, message: bytes };
+  const item = { localId: sealed.id, ordinal: 1, text: 'x', time: 1, sealed, sealedAfter: 8, stale: false };
+  const group: Group = {
+    ...emptyGroup(bytes, 'tea'),
+    ...{ phase: 'member', position: 8, head: bytes, pending: pending('commit') },
+    outbox: [{ ...item, accepted: true, promisedAt: 11 }],
+    leaving: { id: 'leave' as ClientId, epoch: 1, proposal: bytes, accepted: true },
+  };
+  const same = await comparing(group, { headAt: async () => bytes, endOf: async () => 8 });
+  const { promisedAt: _at, ...open } = group.pending!;
+  expect(same).toEqual({
+    ...group,
+    pending: { ...open, accepted: false },
+    outbox: [{ ...item, accepted: false }],
+    leaving: { ...group.leaving, accepted: false },
+  });
+  const back = await comparing(group, { headAt: async () => undefined, endOf: async () => 5 });
+  expect(back).toMatchObject({ phase: 'parked', position: 5, outbox: [{ accepted: false }] });
+  expect([back.pending, back.outbox[0]?.promisedAt, back.outbox[0]?.sealedAfter]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  // a way back in is asked for again, and not waited for without end
+  const joining: Group = { ...emptyGroup(bytes, 'tea'), phase: 'parked', pending: pending('external') };
+  const asked = await comparing(joining, { headAt: async () => undefined, endOf: async () => 5 });
+  expect(asked.pending).toMatchObject({ kind: 'external', accepted: false });
+  expect(asked.pending?.promisedAt).toBeUndefined();
+});
+
+test('a group that is out of service goes back with its log, and stays where it is in one that reaches as far', async () => {
+  for (const phase of ['parked', 'removed'] as const) {
+    const group: Group = { ...emptyGroup(bytes, 'tea'), phase, position: 8, head: bytes };
+    const back = await comparing(group, { headAt: async () => undefined, endOf: async () => 2 });
+    expect(back).toMatchObject({ phase, position: 2 });
+    expect(back.head).toBeUndefined();
+    const unseen = await comparing(group, { headAt: async () => undefined, endOf: async () => undefined });
+    expect(unseen).toMatchObject({ phase, position: 0 });
+    // another history of the same length leads on behind what was read
+    for (const other of [bytes, new Uint8Array(32).fill(2)]) {
+      expect(await comparing(group, { headAt: async () => other, endOf: async () => undefined })).toBe(group);
+    }
+    expect(await comparing(group, { headAt: async () => undefined, endOf: async () => 9 })).toBe(group);
+  }
+});
