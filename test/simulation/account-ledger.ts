@@ -25,6 +25,8 @@ interface TrueAccount {
 export interface AccountLedger {
   /** What the account is called now; `undefined`: there is none. */
   nameOf(account: AccountId): string | undefined;
+  /** Whether the account of the device ever had this name. */
+  wasCalled(device: DeviceId, name: string): boolean;
   /** Whether the device is one of its account's now. */
   isValid(device: DeviceId): boolean;
   isRevoked(device: DeviceId): boolean;
@@ -45,6 +47,7 @@ export function createAccountLedger(violate: (violation: Violation) => void): Ac
   const everHeld = new Map<string, Set<AccountId>>();
   const revoked = new Set<DeviceId>();
   const valid = new Set<DeviceId>();
+  const owners = new Map<DeviceId, AccountId>();
   /** One-time packages, and which request of whom got them. */
   const claims = new Map<string, string>();
 
@@ -56,6 +59,7 @@ export function createAccountLedger(violate: (violation: Violation) => void): Ac
   const put = (chain: AccountChain, statements: readonly Uint8Array[]): void => {
     accounts.set(chain.id, { chain, statements });
     for (const device of chain.devices) {
+      owners.set(device.id, chain.id);
       if (device.revoked) revoked.add(device.id);
       if (device.revoked) valid.delete(device.id);
       else valid.add(device.id);
@@ -85,6 +89,10 @@ export function createAccountLedger(violate: (violation: Violation) => void): Ac
 
   return {
     nameOf: (account) => accounts.get(account)?.chain.name,
+    wasCalled(device, name) {
+      const owner = owners.get(device);
+      return owner !== undefined && everHeld.get(foldName(name))?.has(owner) === true;
+    },
     isValid: (device) => valid.has(device),
     isRevoked: (device) => revoked.has(device),
     stored(event) {

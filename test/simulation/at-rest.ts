@@ -1,5 +1,7 @@
+import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { MessageEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
+import { misread } from './changed-messages.ts';
 import type { GroupTruth } from './group-truth.ts';
 import { endsAlone, hasLeftAlone } from './left-alone.ts';
 import { followsGap, isToldOfEnd, overtold, untold } from './missed.ts';
@@ -45,12 +47,14 @@ export function unrest(scene: Scene): Violation[] {
       if (hasLeftAlone(view, truth, device)) continue;
       if (isMember !== (record?.phase === 'member')) {
         say('all comes to rest', `${name} is ${record?.phase ?? 'nothing'} in ${id}, a member: ${isMember}`);
+      } else if (isMember) {
+        const at = record?.position;
+        const end = truth.entries.length;
+        if (at !== end) say('all comes to rest', `${name} is at ${at} of ${end} in ${id}`);
       } else if (isToldOfEnd(view.lines, id)) {
         // was taken out in what is gone: there is nothing to come to
-      } else if (!isMember && (record?.position ?? 0) < (truth.memberships.get(device)?.at(-1)?.to ?? 0)) {
+      } else if ((record?.position ?? 0) < (truth.memberships.get(device)?.at(-1)?.to ?? 0)) {
         say('all comes to rest', `${name} has not seen that it was taken out of ${id}`);
-      } else if (isMember && record?.position !== truth.entries.length) {
-        say('all comes to rest', `${name} is at ${record?.position} of ${truth.entries.length} in ${id}`);
       }
     }
   }
@@ -75,15 +79,21 @@ function differentTables({ nodes }: Scene): Violation[] {
   return dumps.size === 1 ? [] : [{ rule: 'tables are equal', text: 'the nodes have different tables' }];
 }
 
-/** What is said to be missed is, and no more than that; who left was asked to. */
+/** What is said to be missed is, and no more than that; what was changed says so; who left was asked to. */
 function wrong({ ledger }: Scene, { persona, view, deeds }: SimulatedClient): Violation[] {
   const { name, device } = persona;
+  const { wasCalled } = ledger.accounts;
+  const { isSilent } = ledger.sayings;
+  const known = (id: GroupId) => ({ firstKept: ledger.firstKept(id), wasCalled, isSilent });
   const isAsked = deeds.some(({ text }) => text === `${name} leaves`);
   return [...ledger.groups.values()].flatMap((truth): Violation[] => {
     const isWrong = !isAsked && endsAlone(view, truth, device).length > 0;
     return [
-      ...overtold(view.lines, truth, ledger.firstKept(truth.id)).map(
+      ...overtold({ lines: view.lines, device }, truth, known(truth.id)).map(
         (text): Violation => ({ rule: 'no unexplained warning', text: `${name} in ${truth.id}: ${text}` }),
+      ),
+      ...misread(view.lines, truth.id, ledger.sayings).map(
+        (text): Violation => ({ rule: 'changes read alike', text: `${name} in ${truth.id}: ${text}` }),
       ),
       ...(isWrong ? [{ rule: 'who left is out', text: `${name} left ${truth.id} unasked` } as const] : []),
     ];
@@ -128,7 +138,10 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
       for (const { entry } of truth.entries.slice(from, last)) {
         if (entry.kind !== 'message' && entry.kind !== 'account') continue;
         const shown = lines.get(`${id}/${entry.position}`) ?? [];
-        const wanted = entry.kind === 'account' ? 'account' : isReadable(truth, device, entry) ? 'message' : 'warning';
+        const canRead = entry.kind === 'account' || isReadable(truth, device, entry);
+        const wanted = canRead ? entry.kind : 'warning';
+        // a receipt shows nothing where it can be read
+        if (shown.length === 0 && canRead && ledger.sayings.isSilent(entry)) continue;
         if (shown.length === 1 && shown[0] === wanted) continue;
         if (shown.length === 0) {
           missed.push(entry.position);
@@ -138,7 +151,7 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
         found.push({ rule: 'delivered exactly once', text });
       }
     }
-    for (const position of untold(view.lines, id, missed, ledger.firstKept(id))) {
+    for (const position of untold({ lines: view.lines, device }, id, missed, ledger.firstKept(id))) {
       const text = `${name} shows nothing at ${position} of ${id}, and does not say so`;
       found.push({ rule: 'delivered exactly once', text });
     }
@@ -150,19 +163,35 @@ function isReadable(truth: GroupTruth, device: DeviceId, { sender, position, epo
   return sender === device || truth.hasKeys(device, position, epoch);
 }
 
-/** A text that was taken is in the log, or its person was told that it is not; those in the log are in the order typed. */
+/**
+ * A text that was taken is in the log, or its person was told that it is not, and it is not, or is shown after that; those in the log
+ * are in the order typed.
+ */
 function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violation[] {
   const { ledger } = scene;
   const found: Violation[] = [];
   const last = new Map<string, number>();
   for (const { text, group, deed } of typed) {
-    const place = ledger.positionOf(text) ?? compactedPlace(scene, persona.device, group, deed);
+    const place = ledger.positionOf(text) ?? placeOf(scene, persona.device, group, deed);
+    const said = text === '' ? 'that a message is taken back' : text;
+    const denied = view.lines.findLastIndex((line) => line.kind === 'warning' && line.text.endsWith(`: ${said}`));
     if (place === undefined) {
-      const isTold = view.lines.some((line) => line.kind === 'warning' && line.text.endsWith(`: ${text}`));
+      const isTold = denied >= 0;
       if (deed.state === 'done' && !isTold && !ledger.accounts.isRevoked(persona.device)) {
         found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
       }
       continue;
+    }
+    const denial = view.lines[denied];
+    // what it says by now may be something else
+    const isIt = (line: HistoryLine): boolean =>
+      line.kind === 'message' && ledger.sayings.of(persona.device, line.id)?.text === text;
+    const isShown = view.lines.slice(denied).some(isIt);
+    // a revoked device is refused whatever it asks, also what was taken before, and reads no more
+    const canKnow = text !== '' && !ledger.accounts.isRevoked(persona.device);
+    if (canKnow && denial?.kind === 'warning' && denial.text.startsWith('Not sent (') && !isShown) {
+      const where = `${place.position} of ${group}`;
+      found.push({ rule: 'not sent is not there', text: `${persona.name}: "${denial.text}" stands at ${where}` });
     }
     if (place.position < (last.get(group) ?? 0)) {
       found.push({ rule: 'texts in order', text: `"${text}" of ${persona.name} stands before one typed before it` });
@@ -172,9 +201,9 @@ function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violati
   return found;
 }
 
-/** Of a text that was compacted away before anybody read it. */
-function compactedPlace({ ledger }: Scene, device: DeviceId, group: GroupId, { outcome }: Deed) {
+/** Of a text that nobody has read, compacted away before, say. */
+function placeOf({ ledger }: Scene, device: DeviceId, group: GroupId, { outcome }: Deed) {
   const id = (outcome as { id?: string } | undefined)?.id;
   const position = id === undefined ? undefined : ledger.group(group)?.positionOf(device, id);
-  return position !== undefined && position < ledger.firstKept(group) ? { group, position } : undefined;
+  return position === undefined ? undefined : { group, position };
 }

@@ -1,7 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { keys } from '../../src/client/store/keys.ts';
 import { type BaseImage, createBaseImage } from './base-image.ts';
+import { createClientView } from './client-view.ts';
 import { FOUND_SEEDS } from './found-seeds.ts';
 import { playHistory } from './history.ts';
+import { createLedger } from './ledger.ts';
 import { playMany, range } from './play-many.ts';
 import { PLAIN, type Theme } from './theme.ts';
 import type { Rule } from './violation.ts';
@@ -11,6 +14,7 @@ import type { Mutations } from './world.ts';
 const SEEDS_MAX = 60;
 const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
 const COMPACTION: Theme = { ...PLAIN, compaction: true };
+const CHANGES: Theme = { ...PLAIN, changes: true };
 const OPAQUE: Theme = { ...PLAIN, opaque: true };
 
 let image: BaseImage;
@@ -32,7 +36,7 @@ async function broken(rule: Rule, mutations: Mutations, theme: Theme): Promise<R
 describe('the simulation', () => {
   test('plays one history for one seed, step by step', async () => {
     for (const seed of [3, 5]) {
-      const theme: Theme = { accounts: true, compaction: true, opaque: seed === 5 };
+      const theme: Theme = { accounts: true, compaction: true, opaque: seed === 5, changes: seed === 5 };
       const first = await playHistory(image, seed, { theme });
       const again = await playHistory(image, seed, { theme });
       expect(first.notes.length).toBeGreaterThan(20);
@@ -47,6 +51,20 @@ describe('the simulation', () => {
   test('breaks no rule in the histories that once showed a fault', async () => {
     const summary = await playMany(FOUND_SEEDS);
     expect(summary.histories).toBe(FOUND_SEEDS.length);
+  });
+});
+
+describe('what waits on a client’s disk', () => {
+  test('is also a file that was not uploaded', () => {
+    const view = createClientView(
+      image.personas[0]!,
+      createLedger(({ text }) => expect.fail(text)),
+    );
+    const key = keys.upload(new Uint8Array(32), 'upload');
+    view.take([{ key, value: new Uint8Array(1) }]);
+    expect(view.waiting.size).toBe(1);
+    view.take([{ key, value: undefined }]);
+    expect(view.waiting.size).toBe(0);
   });
 });
 
@@ -130,6 +148,57 @@ describe('the checks see it when', () => {
       what: 'a client says that it left a group that others are in',
       rule: 'who left is out',
       mutations: () => ({ leavesInWord: true }),
+    },
+    {
+      what: 'a client says that it was taken out behind what it missed, and was not',
+      rule: 'no unexplained warning',
+      mutations: () => ({ endsOvertold: true }),
+      theme: COMPACTION,
+    },
+    {
+      what: 'a client names somebody else where members changed unseen',
+      rule: 'no unexplained warning',
+      mutations: () => ({ changesMisnamed: true }),
+      theme: COMPACTION,
+    },
+    {
+      what: 'a client says of a text in the log that it was not sent',
+      rule: 'not sent is not there',
+      mutations: () => ({ sentDenied: true }),
+    },
+    {
+      what: 'a client stores an epoch that never was',
+      rule: 'rosters are equal',
+      mutations: () => ({ epochsInvented: true }),
+    },
+    {
+      what: 'a client does not take a change of a message',
+      rule: 'changes read alike',
+      mutations: () => ({ changesNotStored: true }),
+      theme: CHANGES,
+    },
+    {
+      what: 'a client keeps what a message said that was taken back',
+      rule: 'changes read alike',
+      mutations: () => ({ takenBackKept: true }),
+      theme: CHANGES,
+    },
+    {
+      what: 'a client tells that what came was read',
+      rule: 'receipts are of what was shown',
+      mutations: () => ({ readInWord: true }),
+      theme: CHANGES,
+    },
+    {
+      what: 'a client keeps that what was delivered was read',
+      rule: 'receipts are of what was shown',
+      mutations: () => ({ marksOverkept: true }),
+      theme: CHANGES,
+    },
+    {
+      what: 'a client listens again and again for one thing',
+      rule: 'no internal failure',
+      mutations: () => ({ listensOn: true }),
     },
     {
       what: 'a log that was written anew lost a message that is kept',

@@ -1,36 +1,8 @@
-import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { ClientStore, Write } from '../../src/client/store/client-store.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
-import { fromUtf8, toHex, toUtf8 } from '../../src/wire/bytes.ts';
-import { tellsGap } from './missed.ts';
+import { toHex } from '../../src/wire/bytes.ts';
+import { asLiarsWrite } from './lying-disk.ts';
 import type { World } from './world.ts';
-
-/** First byte of the keys of ratchets. */
-const RATCHET_TABLE = 'r'.charCodeAt(0);
-
-const LINE_TABLE = 'l'.charCodeAt(0);
-
-function lineIn({ key, value }: Write): HistoryLine | undefined {
-  if (key[0] !== LINE_TABLE || value === undefined) return undefined;
-  return JSON.parse(fromUtf8(value) ?? '') as HistoryLine;
-}
-
-function withMoreMissed(write: Write): Write {
-  const line = lineIn(write);
-  if (line?.kind !== 'warning' || !tellsGap(line)) return write;
-  return {
-    ...write,
-    value: toUtf8(JSON.stringify({ ...line, text: line.text.replace(/: [\d,]+ entr/, ': 999 entr') })),
-  };
-}
-
-function asLeave(write: Write): Write {
-  const line = lineIn(write);
-  if (line?.kind !== 'membership' || !line.rotated) return write;
-  const { by, group, groupName, time, position, cursor } = line;
-  const left = { kind: 'removed-me', by, group, groupName, time, position, cursor };
-  return { ...write, value: toUtf8(JSON.stringify(left)) };
-}
 
 /** What a process that dies at a write hears of it. */
 export class Crash extends Error {
@@ -62,6 +34,7 @@ export function createClientDisk(
   const rows = new Map(before);
   const flushed = new Map(before);
   const unflushed: (readonly Write[])[] = [];
+  const lied = asLiarsWrite(world.mutations);
 
   const apply = (to: Map<string, Uint8Array>, writes: readonly Write[]): void => {
     for (const { key, value } of writes) {
@@ -97,13 +70,7 @@ export function createClientDisk(
       };
       const write = (writes: readonly Write[]): void => {
         // copies: what the program does with its buffers afterwards must not reach the disk
-        const kept = writes
-          .filter(({ key }) => world.mutations.ratchetsNotStored !== true || key[0] !== RATCHET_TABLE)
-          .filter((one) => world.mutations.accountsNotShown !== true || lineIn(one)?.kind !== 'account')
-          .filter((one) => world.mutations.gapsNotTold !== true || !tellsGap(lineIn(one)))
-          .map((one) => (world.mutations.gapsOvertold === true ? withMoreMissed(one) : one))
-          .map((one) => (world.mutations.leavesInWord === true ? asLeave(one) : one))
-          .map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
+        const kept = lied(writes).map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }));
         apply(rows, kept);
         unflushed.push(kept);
         onCommitted(kept);

@@ -11,6 +11,8 @@ import type { Clock, World } from './world.ts';
 const REQUEST_TIMEOUT_MS = 20_000;
 const STREAM_SILENCE_MS = 60_000;
 const LATE_MS = 30_000;
+/** Listeners that a client forgets with each page when it is to. */
+const LEAK = 8;
 
 /** One client machine's connection to the world: which node it talks to, and what is wrong with its line. */
 export interface ClientNetwork {
@@ -154,7 +156,12 @@ export function createCaller(
       const request = requestOf({ operation: 'sync', query: { cursor } }, 'application/cbor-seq');
       const opened = await node.handle({ ...request, socket: line.socket });
       if (opened === undefined) throw unreachable('the connection was cut');
-      for await (const chunk of line.chunks()) yield lies.ofItem(asStreamItem(decodeCbor(chunk)));
+      for await (const chunk of line.chunks()) {
+        for (let i = 0; world.mutations.listensOn === true && i < LEAK; i += 1) {
+          signal.addEventListener('abort', () => line.close(undefined));
+        }
+        yield lies.ofItem(asStreamItem(decodeCbor(chunk)));
+      }
     } finally {
       pending.delete(die);
       network.onStreams.delete(cutLine);

@@ -8,8 +8,10 @@ import { membersIn } from '../../src/mls/session/state.ts';
 import type { SignedStatement } from '../../src/wire/account-chain.ts';
 import { equalBytes, fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
-import type { AccountId, Cursor, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { AccountId, Cursor, GroupId } from '../../src/wire/ids.ts';
 import type { Ledger } from './ledger.ts';
+import type { Persona } from './persona.ts';
+import type { Mark } from './receipt-truth.ts';
 import { CURSOR_SEAL, INCARNATION } from './server-node.ts';
 
 interface StoredRecord {
@@ -20,6 +22,7 @@ interface StoredRecord {
   readonly head?: Uint8Array;
   readonly intentions: readonly { readonly kind: string }[];
   readonly leaving?: unknown;
+  readonly marks?: { readonly by: readonly Mark[] };
   readonly recovery?: { readonly missed?: unknown };
 }
 
@@ -32,7 +35,7 @@ interface StoredAccount {
 export interface ClientView {
   readonly groups: ReadonlyMap<GroupId, StoredRecord>;
   readonly lines: readonly HistoryLine[];
-  /** Rows of commits that are on their way, and of texts that are. */
+  /** Rows of commits that are on their way, and of texts and files that are. */
   readonly waiting: ReadonlySet<string>;
   /** Where it stands in the log. */
   readonly sequence: number;
@@ -49,11 +52,18 @@ const TABLE = {
   account: 'a',
   pending: 'p',
   outbox: 'o',
+  upload: 'u',
 } as const;
 
-export function createClientView(name: string, device: DeviceId, ledger: Ledger): ClientView {
+export function createClientView(
+  { name, account, device }: Pick<Persona, 'name' | 'account' | 'device'>,
+  ledger: Ledger,
+): ClientView {
+  const me = { account, device };
   let groups = new Map<GroupId, StoredRecord>();
   let lines: HistoryLine[] = [];
+  /** Where in {@link lines} the line of a row is. */
+  let rows = new Map<string, number>();
   let shown = new Set<string>();
   let waiting = new Set<string>();
   let at = { sequence: 0, index: 0 };
@@ -76,6 +86,7 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     const id = toBase64Url(record.bytes) as GroupId;
     const before = groups.get(id);
     groups.set(id, record);
+    ledger.receipts.kept(name, id, record.marks?.by ?? []);
     const { phase, position, head, parkedReason } = record;
     // over a gap it is joined again by itself
     const isOverGap = record.recovery?.missed !== undefined && ledger.firstKept(id) > 1;
@@ -100,26 +111,44 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     ledger.authenticated(id, Number(context.epoch), toHex(epochAuthenticator), name);
     const members = membersIn(decodeRatchetTree(record.tree, 0)![0]);
     const devices = members.flatMap(({ identity }) => parseIdentity(identity)?.device ?? []);
-    ledger.composed(id, Number(context.epoch), devices, name);
+    ledger.composed(id, Number(context.epoch), devices, name, device);
   };
 
-  const takeLine = (line: HistoryLine): void => {
-    lines.push(line);
+  const takeLine = (row: string, line: HistoryLine): void => {
+    const at = rows.get(row);
+    if (at !== undefined) {
+      const before = lines[at]!;
+      lines[at] = line;
+      if (isSame(before, line)) return;
+      ledger.violate({
+        rule: 'changes read alike',
+        text: `${name} wrote another line in the place of ${before.position}`,
+      });
+      return;
+    }
+    rows.set(row, lines.push(line) - 1);
     if (line.kind === 'message') {
       const place = `${line.group}/${line.position ?? line.id}`;
       if (shown.has(place)) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${place} twice` });
       shown.add(place);
     }
     ledger.shown(name, device, line);
+    if (line.kind === 'message') ledger.receipts.heard(me, line);
+  };
+
+  const takeUnsent = (key: Uint8Array, row: Uint8Array): void => {
+    const said = ledger.sayings.wrote(me, key, row);
+    if (said?.shown.statuses !== undefined) ledger.receipts.told(name, me, said.group, said.shown.statuses);
   };
 
   const takeAccount = ({ id, statements }: StoredAccount): void => ledger.accounts.pinned(name, id, statements);
 
   const take = ({ key, value }: Write): void => {
     const table = String.fromCharCode(key[0]!);
-    if (table === TABLE.pending || table === TABLE.outbox) {
+    if (table === TABLE.pending || table === TABLE.outbox || table === TABLE.upload) {
       if (value === undefined) waiting.delete(toHex(key));
       else waiting.add(toHex(key));
+      if (table === TABLE.outbox && value !== undefined) takeUnsent(key, value);
       return;
     }
     if (value === undefined) {
@@ -130,7 +159,7 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     else if (table === TABLE.group) takeGroup(decodeCbor(value) as StoredRecord);
     else if (table === TABLE.epochRecord) takeEpoch(key, value);
     else if (table === TABLE.account) takeAccount(decodeCbor(value) as StoredAccount);
-    else if (table === TABLE.line) takeLine(JSON.parse(fromUtf8(value) ?? '') as HistoryLine);
+    else if (table === TABLE.line) takeLine(toHex(key), JSON.parse(fromUtf8(value) ?? '') as HistoryLine);
   };
 
   return {
@@ -149,14 +178,21 @@ export function createClientView(name: string, device: DeviceId, ledger: Ledger)
     take: (writes) => {
       for (const write of writes) take(write);
     },
-    reload: (rows) => {
+    reload: (stored) => {
       groups = new Map();
       lines = [];
+      rows = new Map();
       shown = new Set();
       waiting = new Set();
       at = { sequence: 0, index: 0 };
-      const keys = [...rows.keys()].sort();
-      for (const key of keys) take({ key: new Uint8Array(Buffer.from(key, 'hex')), value: rows.get(key) });
+      const keys = [...stored.keys()].sort();
+      for (const key of keys) take({ key: new Uint8Array(Buffer.from(key, 'hex')), value: stored.get(key) });
     },
   };
+}
+
+/** Whether two lines tell of one entry: what was changed since says something else. */
+function isSame(a: HistoryLine, b: HistoryLine): boolean {
+  if (a.kind !== 'message' || b.kind !== 'message') return false;
+  return a.group === b.group && a.position === b.position && a.id === b.id && a.messageId === b.messageId;
 }

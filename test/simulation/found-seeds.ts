@@ -4,7 +4,7 @@ const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
 const COMPACTION: Theme = { ...PLAIN, compaction: true };
 
 /**
- * Seeds whose histories showed a fault of the program, and what it was. They are played in every run; where the
+ * Seeds whose histories showed a fault of the program, or of the checks, and what it was. They are played in every run; where the
  * simulation itself has changed since, a seed stands for another history, and the sentence for what to look for.
  */
 export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Theme; readonly fault: string }[] = [
@@ -126,5 +126,29 @@ export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Them
     theme: COMPACTION,
     fault:
       'a text that was compacted unheard was encrypted anew without being asked for; a number was missing then, and told',
+  },
+  {
+    seed: 200036,
+    theme: { ...PLAIN, accounts: true, opaque: true },
+    fault:
+      'the only administrator’s only device was revoked and taken out: members were warned of it, and no leave was carried out any more',
+  },
+  {
+    seed: 301873,
+    theme: { ...PLAIN, accounts: true, compaction: true },
+    fault:
+      'the check of “never came” did not count what another device of the own account had sent as heard, and called a true warning false',
+  },
+  {
+    seed: 401497,
+    theme: PLAIN,
+    fault:
+      'a commit was placed and asked for again: a node that had not seen it called it invalid, and its maker could not read it',
+  },
+  {
+    seed: 402535,
+    theme: COMPACTION,
+    fault:
+      'texts without an answer were compacted unheard, then their sender was taken out: they were said to be not sent, and were in the log',
   },
 ];

@@ -20,11 +20,14 @@ export function resetTexts(): void {
   texts = 0;
 }
 
+/** A text that nobody typed before in this history. */
+export function nextText({ persona: { name } }: SimulatedClient): string {
+  texts += 1;
+  return `${name} ${texts}`;
+}
+
 function type({ client, group }: { client: SimulatedClient; group: GroupId }, { chance }: Scene): void {
-  for (let i = 0; i <= chance.below(3); i += 1) {
-    texts += 1;
-    client.type(group, `${client.persona.name} ${texts}`);
-  }
+  for (let i = 0; i <= chance.below(3); i += 1) client.type(group, nextText(client));
 }
 
 function others({ clients, chance, ledger }: Scene, { persona }: SimulatedClient): string {

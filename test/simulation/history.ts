@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { linkAll } from './account-happenings.ts';
 import { finalViolations, unrest } from './at-rest.ts';
 import type { BaseImage } from './base-image.ts';
@@ -17,6 +18,10 @@ const PAUSES_MS = [0, 5, 50, 500, 3_000];
 /** Everything that waits with a bound gives up before. */
 const REST_MAX_MS = 20 * 60 * 1000;
 const REST_SLICE_MS = 1_000;
+/** What Node says when more listen to one thing than should. */
+const LEAK_WARNING = 'MaxListenersExceededWarning';
+/** A program's one signal for its end has a listener for each piece of work under way: more than this are never. */
+const LISTENERS_MAX = 24;
 
 export interface HistoryOptions {
   /** Drawn from the seed where nothing is said. */
@@ -52,7 +57,13 @@ export async function playHistory(
     const text = `nobody hears: ${error instanceof Error ? error.stack : String(error)}`;
     scene.world.violate({ rule: 'no internal failure', text });
   };
+  const onWarning = ({ name, stack }: Error): void => {
+    if (name === LEAK_WARNING) scene.world.violate({ rule: 'no internal failure', text: String(stack) });
+  };
   process.on('unhandledRejection', onRejection);
+  process.on('warning', onWarning);
+  const listenersMax = EventEmitter.defaultMaxListeners;
+  EventEmitter.defaultMaxListeners = LISTENERS_MAX;
   try {
     await meet(scene);
     if (scene.violations.length === 0) await live(scene);
@@ -63,6 +74,8 @@ export async function playHistory(
     for (const node of scene.nodes) node.kill();
     await scene.time.advance(0);
     process.off('unhandledRejection', onRejection);
+    process.off('warning', onWarning);
+    EventEmitter.defaultMaxListeners = listenersMax;
     uninstall();
   }
   const truths = [...scene.ledger.groups.values()];

@@ -14,10 +14,13 @@ import type { Page } from '../../src/wire/page.ts';
 import type { ProblemError } from '../../src/wire/problems.ts';
 import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
+import { isAsSent } from './changed-messages.ts';
 import type { Exchange } from './client-network.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
 import { isLeftUnseen, wasAlone } from './left-alone.ts';
 import { followsGap, isLostOwn, tellsGap } from './missed.ts';
+import { createReceiptTruth, type ReceiptTruth } from './receipt-truth.ts';
+import { createSayings, type Sayings } from './sayings.ts';
 import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
 import type { Violation } from './violation.ts';
 
@@ -25,6 +28,8 @@ import type { Violation } from './violation.ts';
 export interface Ledger {
   readonly groups: ReadonlyMap<GroupId, GroupTruth>;
   readonly accounts: AccountLedger;
+  readonly sayings: Sayings;
+  readonly receipts: ReceiptTruth;
   /** First position of a group that nobody may have said to be gone. */
   firstKept(group: GroupId): number;
   group(id: GroupId): GroupTruth | undefined;
@@ -41,8 +46,8 @@ export interface Ledger {
   refused(device: DeviceId, problem: ProblemError): void;
   served(device: DeviceId, asked: Cursor, page: Page): void;
   authenticated(group: GroupId, epoch: number, authenticator: string, who: string): void;
-  /** Somebody stored an epoch with these members. */
-  composed(group: GroupId, epoch: number, devices: readonly DeviceId[], who: string): void;
+  /** Somebody stored an epoch with these members: one of the log, or the first of a group that is being made. */
+  composed(group: GroupId, epoch: number, devices: readonly DeviceId[], who: string, device: DeviceId): void;
   /** Commits in the log that should count and do not, or the other way round. */
   miscounted(): Violation[];
   shown(who: string, device: DeviceId, line: HistoryLine): void;
@@ -51,10 +56,13 @@ export interface Ledger {
   positionOf(text: string): { readonly group: GroupId; readonly position: number } | undefined;
 }
 
+/** What a receipt is called where texts wait: nobody typed it, and nobody wants to hear of it. */
+const RECEIPT = ': that messages came';
 type CommitEvent = LogEvent & { readonly type: 'commit-accepted' | 'opaque-commit-accepted' };
 
 export function createLedger(violate: (violation: Violation) => void): Ledger {
   const accounts = createAccountLedger(violate);
+  const sayings = createSayings();
   const groups = new Map<GroupId, GroupTruth>();
   const commits = new Map<string, number>();
   const taken: { readonly event: CommitEvent; readonly sequence: number; readonly isVoid: boolean }[] = [];
@@ -85,6 +93,8 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
   return {
     groups,
     accounts,
+    sayings,
+    receipts: createReceiptTruth(violate),
     firstKept: (id) => firstKept.get(id) ?? 1,
     group: (id) => groups.get(id),
     violate,
@@ -204,11 +214,12 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         violate({ rule: 'epoch authenticators are equal', text });
       }
     },
-    composed(group, epoch, devices, who) {
-      const truth = groups.get(group)?.rosters[epoch];
-      if (truth === undefined || (truth.size === devices.length && devices.every((device) => truth.has(device))))
-        return;
-      const text = `${who} has ${devices.length} members in epoch ${epoch} of ${group}, of ${truth.size} in the log`;
+    composed(group, epoch, devices, who, own) {
+      const isBegun = groups.has(group);
+      const truth = isBegun || epoch > 0 ? groups.get(group)?.rosters[epoch] : new Set([own]);
+      if (truth?.size === devices.length && devices.every((device) => truth.has(device))) return;
+      const wanted = truth === undefined ? 'which never was' : `of ${truth.size} in the log`;
+      const text = `${who} has ${devices.length} members in epoch ${epoch} of ${group}, ${wanted}`;
       violate({ rule: 'rosters are equal', text });
     },
     miscounted: () =>
@@ -235,9 +246,11 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         // whoever was taken out is told what did not get through; nobody else is refused
         const wasTakenOut = group?.memberships.get(device)?.some(({ to }) => to !== undefined);
         const isOut = wasTakenOut === true || leftAlone.has(`${device} ${line.group}`);
-        if (line.text.startsWith('Not sent (') && (isOut || accounts.isRevoked(device))) return;
-        // what was asked for without an answer may be among what is gone
-        if (line.text.startsWith('Not known whether sent: ') && isOut && firstKept.has(line.group)) return;
+        const isOfReceipt = line.text.endsWith(RECEIPT);
+        if (line.text.startsWith('Not sent (') && !isOfReceipt && (isOut || accounts.isRevoked(device))) return;
+        // what was asked for without an answer may be among what is gone, or be what a revoked device will not read
+        const isBlind = (isOut && firstKept.has(line.group)) || accounts.isRevoked(device);
+        if (line.text.startsWith('Not known whether sent: ') && !isOfReceipt && isBlind) return;
         if (firstKept.has(line.group) && (tellsGap(line) || followsGap(line))) return;
         const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
         if (isOfBefore && line.text.startsWith('A message could not be read')) return;
@@ -250,6 +263,16 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       if (truth?.kind !== 'message' || truth.sender !== line.sender.device) {
         violate({ rule: 'delivered exactly once', text: `${who} shows a message at ${position} that is none` });
         return;
+      }
+      const said = sayings.of(truth.sender, truth.id);
+      const names = [line.messageId === said?.messageId, line.replaces === said?.replaces];
+      if (said === undefined || names.includes(false) || line.inReplyTo !== said.inReplyTo) {
+        violate({ rule: 'changes read alike', text: `${who} takes ${position} of ${line.group} for another message` });
+      }
+      // what was changed since is looked at in the end
+      if (!isAsSent(line)) return;
+      if (said !== undefined && line.text !== said.text) {
+        violate({ rule: 'delivered exactly once', text: `${who} reads "${line.text}" where "${said.text}" was sent` });
       }
       const place = `${line.group}/${position}`;
       const known = texts.get(place);

@@ -1,6 +1,7 @@
 import type { HistoryLine } from '../../src/client/chat-client.ts';
+import type { GroupEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
-import type { GroupTruth } from './group-truth.ts';
+import type { GroupTruth, Membership } from './group-truth.ts';
 
 const GONE = /: ([\d,]+) entr(?:y|ies)\b.* no longer on the server/;
 const UNREADABLE = /\(([\d,]+) before that cannot be read\)/;
@@ -18,11 +19,15 @@ export function followsGap(line: HistoryLine & { readonly kind: 'warning' }): bo
   return CHANGED.test(line.text) || NEVER_CAME.test(line.text);
 }
 
-/** Whether somebody was told of this group that the own device was taken out of it in what is no longer there. */
+/** Whether the last that somebody was told of this group is that the own device was taken out of it in what is no longer there. */
 export function isToldOfEnd(lines: readonly HistoryLine[], group: GroupId): boolean {
-  return lines.some(
-    (line) => line.group === group && tellsGap(line) && 'text' in line && line.text.includes(TAKEN_OUT),
-  );
+  const told = lines.filter((line) => line.group === group);
+  const end = told.findLastIndex(tellsEnd);
+  return end >= 0 && !told.slice(end).some(({ kind }) => kind === 'joined');
+}
+
+function tellsEnd(line: HistoryLine): boolean {
+  return line.kind === 'warning' && line.text.includes(TAKEN_OUT);
 }
 
 /**
@@ -33,13 +38,12 @@ export function isToldOfEnd(lines: readonly HistoryLine[], group: GroupId): bool
  * @returns those that no warning covers
  */
 export function untold(
-  lines: readonly HistoryLine[],
+  shown: Shown,
   group: GroupId,
   positions: readonly number[],
   firstKept: number,
 ): readonly number[] {
-  // own messages are shown as they come by, also while the group waits to be joined again
-  const ordered = lines.filter((line) => line.group === group && !(line.kind === 'message' && line.own));
+  const ordered = inOrder(shown, group);
   const room = new Map<number, number>();
   return positions.filter((position) => {
     const before = ordered.findLastIndex((line) => (line.position ?? Number.POSITIVE_INFINITY) < position);
@@ -69,13 +73,16 @@ export function isLostOwn(
 }
 
 /**
- * Warnings that say more than is so: of more entries than can be gone there, of messages that came, of changes that were not, or of
- * those where nothing is gone before them.
- *
- * @param firstKept from here on nothing was compacted
+ * Warnings of one device that say more than is so: of more entries than can be gone there, of messages that came, of changes that
+ * were not, of those where nothing is gone before them, or of an own removal that is none.
  */
-export function overtold(lines: readonly HistoryLine[], truth: GroupTruth, firstKept: number): readonly string[] {
-  const told = lines.filter((line) => line.group === truth.id && !(line.kind === 'message' && line.own));
+export function overtold(
+  shown: Shown,
+  truth: GroupTruth,
+  { firstKept, wasCalled, isSilent }: Known,
+): readonly string[] {
+  const { device } = shown;
+  const told = inOrder(shown, truth.id);
   const found: string[] = [];
   for (const [at, line] of told.entries()) {
     if (line.kind !== 'warning') continue;
@@ -85,21 +92,49 @@ export function overtold(lines: readonly HistoryLine[], truth: GroupTruth, first
     const unread = countIn(line.text, UNREADABLE);
     const isWrong =
       (tellsGap(line) && (missed >= firstKept - before || missed + unread >= position - before)) ||
-      (NEVER_CAME.test(line.text) && !isMissed(line, told, truth, firstKept)) ||
-      (CHANGED.test(line.text) && !isChanged(line, told[at - 1], truth, told.slice(0, at - 1)));
+      (NEVER_CAME.test(line.text) && !isMissed(line, told, truth, { firstKept, isSilent })) ||
+      (CHANGED.test(line.text) && !isChanged(line, told[at - 1], truth, told.slice(0, at - 1), wasCalled)) ||
+      (tellsEnd(line) && !isTakenOut(line, before, truth.memberships.get(device)));
     if (isWrong) found.push(line.text);
   }
   return found;
 }
 
+/**
+ * Lines in the order of the log. What the device itself sent is shown as it comes by, also while the group waits to be joined again,
+ * and is left out; what the other devices of its account sent is read like everything else.
+ */
+function inOrder({ lines, device }: Shown, group: GroupId): readonly HistoryLine[] {
+  return lines.filter((line) => line.group === group && !(line.kind === 'message' && line.sender.device === device));
+}
+
+/** What one device shows. */
+interface Shown {
+  readonly lines: readonly HistoryLine[];
+  readonly device: DeviceId;
+}
 type Warning = HistoryLine & { readonly kind: 'warning' };
+/** Whether the account of a device ever had a name. */
+type WasCalled = (device: DeviceId, name: string) => boolean;
+interface Known {
+  /** From here on nothing was compacted. */
+  readonly firstKept: number;
+  readonly wasCalled: WasCalled;
+  /** Whether it is a message that nobody is shown. */
+  readonly isSilent: (entry: GroupEntry) => boolean;
+}
+
+/** Whether a removal of the device stands behind what it had seen; where the line has a place, there. */
+function isTakenOut({ position }: Warning, seen: number, memberships: readonly Membership[] = []): boolean {
+  return memberships.some(({ to = 0 }) => (position === undefined ? to > seen : to === position));
+}
 
 /** Whether as many messages of the sender never came as the line before one of it says, each of them gone. */
 function isMissed(
   { text, position = 0 }: Warning,
   told: readonly HistoryLine[],
   { entries }: GroupTruth,
-  firstKept: number,
+  { firstKept, isSilent }: Pick<Known, 'firstKept' | 'isSilent'>,
 ): boolean {
   const heard = entries[position - 1]?.entry;
   if (heard?.kind !== 'message') return false;
@@ -109,7 +144,11 @@ function isMissed(
   });
   const last = others.findLastIndex((other) => told.some((line) => line.kind === 'message' && line.position === other));
   const never = others.slice(last + 1);
-  return never.length === countIn(text, NEVER_CAME) && never.every((other) => other < firstKept);
+  const count = countIn(text, NEVER_CAME);
+  // nobody sees whether a message came that shows nothing
+  const before = never.at(-count - 1);
+  const isPossible = count === never.length || (before !== undefined && isSilent(entries[before - 1]!.entry));
+  return isPossible && never.slice(never.length - count).every((other) => other < firstKept);
 }
 
 /** Whether members changed as the line says between what was seen before a gap and the place where the group was joined again. */
@@ -118,19 +157,24 @@ function isChanged(
   gap: HistoryLine | undefined,
   { rosterAt }: GroupTruth,
   earlier: readonly HistoryLine[],
+  wasCalled: WasCalled,
 ): boolean {
   if (!tellsGap(gap) || gap?.position !== position) return false;
   const before = Math.max(0, ...earlier.map((line) => line.position ?? 0));
   const [had, has] = [rosterAt(before), rosterAt(position)];
   const [, added = '', removed = ''] = CHANGED.exec(text) ?? [];
-  const differences: [names: string, devices: string[]][] = [
+  const differences: [names: string, devices: DeviceId[]][] = [
     [added, [...has].filter((device) => !had.has(device))],
     [removed, [...had].filter((device) => !has.has(device))],
   ];
   // one person may have come with several devices
-  return differences.every(([names, devices]) =>
-    names === '' ? devices.length === 0 : names.split(', ').length <= devices.length,
-  );
+  return differences.every(([text, devices]) => {
+    const names = text === '' ? [] : text.split(', ');
+    return (
+      names.every((name) => devices.some((device) => wasCalled(device, name))) &&
+      devices.every((device) => names.some((name) => wasCalled(device, name)))
+    );
+  });
 }
 
 function countIn(text: string, form: RegExp): number {

@@ -1,6 +1,7 @@
 import { ACCOUNT_HAPPENINGS } from './account-happenings.ts';
 import { type BaseImage, SIMULATED_SIGNER } from './base-image.ts';
 import { type Chance, createChance } from './chance.ts';
+import { CHANGES_HAPPENINGS } from './changes-happenings.ts';
 import { COMPACTION_HAPPENINGS } from './compaction-happenings.ts';
 import { drawWeather, FAIR_WEATHER, type FaultCounts, type Weather } from './faults.ts';
 import type { Happening } from './happening.ts';
@@ -99,6 +100,7 @@ export function createScene(
     ...HAPPENINGS,
     ...(theme.accounts ? ACCOUNT_HAPPENINGS : []),
     ...(theme.compaction ? COMPACTION_HAPPENINGS : []),
+    ...(theme.changes ? CHANGES_HAPPENINGS : []),
   ];
   return { world, time, chance, ledger, log, nodes, clients, counts, violations, forecast, notes, theme, happenings };
 }

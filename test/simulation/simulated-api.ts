@@ -57,7 +57,7 @@ export function createSimulatedApi(caller: Caller): ServerApi {
     groupInfo: (group) => ask({ operation: 'getGroupInfo', params: { group } }),
     endOf: async (group) => (await find<{ position: number }>({ operation: 'getGroup', params: { group } }))?.position,
     headAt: async (group, position) => {
-      const query = { after: String(position - 1), limit: '1' };
+      const query = { after: String(position - 1), limit: '1', newest: 'true' };
       const page = await find<{ position: number; head: Uint8Array }>({
         operation: 'getGroupLog',
         params: { group },

@@ -1,4 +1,4 @@
-import type { ChatClient } from '../../src/client/chat-client.ts';
+import type { ChatClient, SendAs } from '../../src/client/chat-client.ts';
 import { reasonOf } from '../../src/client/runner/failures.ts';
 import { openLocalClient } from '../../src/client/runner/local-client.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
@@ -58,7 +58,7 @@ export interface SimulatedClient {
   /** Closes the program as a person does. */
   quit(): Promise<void>;
   do(text: string, ask: (chat: ChatClient) => Promise<unknown>): Deed | undefined;
-  type(group: GroupId, text: string): void;
+  type(group: GroupId, text: string, how?: SendAs): void;
 }
 
 export function createSimulatedClient(
@@ -73,7 +73,7 @@ export function createSimulatedClient(
   const { nodes, watch, ledger } = parts;
   const { name, device } = persona;
   const chance = world.chance.fork();
-  const view = createClientView(name, device, ledger);
+  const view = createClientView(persona, ledger);
   view.reload(persona.rows);
   const disk = createClientDisk(world, persona.rows, view.take);
   const deeds: Deed[] = [];
@@ -168,6 +168,8 @@ export function createSimulatedClient(
       return offer;
     },
     start() {
+      // whoever was turned away has an account when a copy of its request was late, and gets it by asking once more
+      if (isNobody && ledger.accounts.isValid(device)) isNobody = false;
       if (life !== undefined || isNobody) return;
       const caller = createCaller(world, network, nodes, (exchange, body) => ledger.answered(device, exchange, body));
       const own: Life = {
@@ -206,8 +208,8 @@ export function createSimulatedClient(
       );
       return deed;
     },
-    type(group, text) {
-      const deed = client.do(`types "${text}"`, (chat) => chat.send(group, text));
+    type(group, text, how) {
+      const deed = client.do(toldOf(text, how), (chat) => chat.send(group, text, how));
       if (deed !== undefined) typed.push({ text, group, deed });
     },
   };
@@ -266,6 +268,11 @@ export function createSimulatedClient(
     });
   };
   return client;
+}
+
+function toldOf(text: string, { deleted, replaces, inReplyTo }: SendAs = {}): string {
+  if (deleted === true) return 'takes a message back';
+  return `types "${text}"${replaces === undefined ? '' : ' instead'}${inReplyTo === undefined ? '' : ' in reply'}`;
 }
 
 function messagesIn(body: Uint8Array): Uint8Array[] {

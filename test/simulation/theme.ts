@@ -11,10 +11,12 @@ export interface Theme {
   readonly compaction: boolean;
   /** The first group keeps its handshakes private: the server orders by what members declare. */
   readonly opaque: boolean;
+  /** People change, take back and answer messages. */
+  readonly changes: boolean;
 }
 
-export const PLAIN: Theme = { accounts: false, compaction: false, opaque: false };
-export const THEMES = ['accounts', 'compaction', 'opaque'] as const satisfies readonly (keyof Theme)[];
+export const PLAIN: Theme = { accounts: false, compaction: false, opaque: false, changes: false };
+export const THEMES = ['accounts', 'compaction', 'opaque', 'changes'] as const satisfies readonly (keyof Theme)[];
 
 /** As the command line takes it. */
 export function nameTheme(theme: Theme): string {
@@ -22,7 +24,10 @@ export function nameTheme(theme: Theme): string {
 }
 
 const OWN_SOURCE = 0x7e3e;
-const LIKELINESS = { accounts: 0.3, compaction: 0.3, opaque: 0.2 } as const satisfies Record<keyof Theme, number>;
+const LIKELINESS = { accounts: 0.3, compaction: 0.3, opaque: 0.2, changes: 0.3 } as const satisfies Record<
+  keyof Theme,
+  number
+>;
 
 /** The same for the same seed; takes nothing from the source that everything else is drawn from. */
 export function drawTheme(seed: number): Theme {
@@ -31,5 +36,6 @@ export function drawTheme(seed: number): Theme {
     accounts: chance.hits(LIKELINESS.accounts),
     compaction: chance.hits(LIKELINESS.compaction),
     opaque: chance.hits(LIKELINESS.opaque),
+    changes: chance.hits(LIKELINESS.changes), // what is drawn last changes nothing of what was drawn before
   };
 }

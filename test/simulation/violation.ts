@@ -17,11 +17,14 @@ export type Rule =
   | 'intentions are answered'
   | 'outboxes empty'
   | 'texts in order'
+  | 'not sent is not there'
   | 'one holder a name'
   | 'one claim a key package'
   | 'revoked devices are taken out'
   | 'who left is out'
   | 'a gap is what was compacted'
+  | 'changes read alike'
+  | 'receipts are of what was shown'
   | 'tables are equal';
 
 /** One breach of one rule, in words. */

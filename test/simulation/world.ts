@@ -36,6 +36,24 @@ export interface Mutations {
   readonly gapsNotTold?: boolean;
   /** A client says that it missed more than is gone. */
   readonly gapsOvertold?: boolean;
+  /** A client says that it was taken out behind what it missed, and was not. */
+  readonly endsOvertold?: boolean;
+  /** A client names somebody else where members changed unseen. */
+  readonly changesMisnamed?: boolean;
+  /** A client that is taken out says that a text was not sent that was. */
+  readonly sentDenied?: boolean;
+  /** A client stores epochs that never were. */
+  readonly epochsInvented?: boolean;
+  /** A client leaves lines as they are that change later. */
+  readonly changesNotStored?: boolean;
+  /** A client keeps what a message said that was taken back. */
+  readonly takenBackKept?: boolean;
+  /** A client tells that everything was read that came. */
+  readonly readInWord?: boolean;
+  /** A client keeps that everything was read that was delivered. */
+  readonly marksOverkept?: boolean;
+  /** A client listens for its end again with whatever a stream brings. */
+  readonly listensOn?: boolean;
   /** A client says that it left a group that others are in. */
   readonly leavesInWord?: boolean;
   /** Writing the log anew loses a message of those that are kept. */
