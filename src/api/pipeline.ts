@@ -2,7 +2,7 @@ import type { RouterContext } from '@koa/router';
 import type Koa from 'koa';
 import { z } from 'zod';
 import { concatBytes, toUtf8 } from '../wire/bytes.ts';
-import { type ClientId, deviceIdOf, isClientId } from '../wire/ids.ts';
+import { type ClientId, deviceIdOf, type GroupId, isClientId } from '../wire/ids.ts';
 import { ProblemError } from '../wire/problems.ts';
 import { createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
 import { createDeviceKeys, verifyEd25519 } from './auth/device-keys.ts';
@@ -84,7 +84,8 @@ export function createPipeline(
         request: req,
         response: ctx.res,
       };
-      respond(ctx, await judgedOnNewest(deps, () => route.handle(call as never)), deps.logger);
+      const about = params as { readonly group?: GroupId } | undefined;
+      respond(ctx, await judgedOnNewest(deps, () => route.handle(call as never), about), deps.logger);
     };
   };
 
