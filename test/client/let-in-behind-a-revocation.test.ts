@@ -8,6 +8,7 @@ import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
 import { encodeStatement, type LaterStatement } from '../../src/wire/account-chain.ts';
 import { statementToSign } from '../../src/wire/account-statement.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
+import { ProblemError } from '../../src/wire/problems.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
 import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
@@ -39,6 +40,8 @@ interface Scene {
   /** From now on a node that bob asks has leo as he is now; asked for the newest, it lies as long as told to. */
   readonly fallBehind: (whenAsked?: () => 'still-old' | undefined) => Promise<void>;
   readonly asked: () => number;
+  /** From now on bob is refused the newest of anybody else. */
+  readonly refuseOthers: () => void;
 }
 
 /** Ann and leo in one group, leo with a phone beside it, and bob. */
@@ -64,13 +67,17 @@ async function scene(): Promise<Scene> {
   let behind: Account | undefined;
   let lies: () => 'still-old' | undefined = () => undefined;
   let asked = 0;
+  let refusesOthers = false;
   const bobsServer: ConnectableServer = {
     connect: (device) => {
       const api = server.connect(device);
       return {
         ...api,
         account: async (id, newest) => {
-          if (id !== behind?.id) return api.account(id, newest);
+          if (id !== behind?.id) {
+            if (refusesOthers && newest !== undefined) throw new ProblemError('forbidden', 'not for bob');
+            return api.account(id, newest);
+          }
           if (newest === undefined) return behind;
           asked += 1;
           return lies() === 'still-old' ? behind : api.account(id, newest);
@@ -133,6 +140,9 @@ async function scene(): Promise<Scene> {
       behind = await stored();
     },
     asked: () => asked,
+    refuseOthers: () => {
+      refusesOthers = true;
+    },
   };
 }
 
@@ -182,6 +192,18 @@ test('S5: who is invited behind a revocation asks for it where the node is behin
   await takesOut(all);
   expect(all.asked()).toBe(1);
   expect(await warnings(all)).toEqual([]);
+});
+
+test('who is refused the account of one member asks for the others all the same, until each has answered', async () => {
+  const all = await scene();
+  await all.fallBehind(() => {
+    if (all.asked() === 1) throw new TransportError('unreachable', 'not now');
+    return undefined;
+  });
+  all.refuseOthers();
+  await invited(all);
+  await takesOut(all);
+  expect(all.asked()).toBe(2);
 });
 
 test('who is invited behind a revocation has it also of an account that was known before', async () => {

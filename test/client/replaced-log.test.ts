@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Group, PendingCommit } from '../../src/client/engine/types.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
+import { auditStore } from '../../src/client/runner/audit.ts';
 import { openChatState } from '../../src/client/runner/chat-state.ts';
 import { compareHistories } from '../../src/client/runner/compare-histories.ts';
 import { createSerial } from '../../src/client/runner/serial.ts';
@@ -8,6 +9,7 @@ import { loadGroups } from '../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createMlsConfig } from '../../src/mls/config.ts';
+import { createNodeSuite } from '../../src/mls/suite-node.ts';
 import type { ClientId, GroupId } from '../../src/wire/ids.ts';
 import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
@@ -138,6 +140,101 @@ test('a group that was parked before its log went back is joined again behind wh
   expect(told.some((text) => text.includes('/rejoin joins the group again'))).toBe(true);
 });
 
+/** Of alice, bob and carol bob alone was away when the log went back by one commit of alice, and carol committed in its place. */
+async function forked(meanwhile: (bob: TestChatter, group: GroupId) => Promise<void> = async () => {}) {
+  const server = createFakeServer();
+  const line = silentLine(server);
+  const [alice, bob, carol] = [
+    await chatter(server, 'alice'),
+    await chatter(line, 'bob'),
+    await chatter(server, 'carol'),
+  ];
+  const group = await created(alice);
+  await alice.chat.invite(group, ['bob', 'carol']);
+  await carol.chat.caughtUp(WAIT_MS);
+  await bob.chat.caughtUp(WAIT_MS);
+  const goBack = server.remember();
+  const uncut = server.cut((await carol.chat.status()).me.device);
+  expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await stateOf(bob, group)).toMatchObject({ epoch: 2 });
+  line.isSilent = true;
+  await meanwhile(bob, group);
+  const restore = server.cut((await bob.chat.status()).me.device);
+  goBack();
+  uncut();
+  expect(await carol.chat.rotate(group)).toEqual({ kind: 'done' });
+  expect(await stateOf(carol, group)).toMatchObject({ epoch: 2 });
+  line.isSilent = false;
+  restore();
+  await until(
+    async () => (await stateOf(bob, group))?.state === 'parked',
+    () => 'never parked',
+  );
+  return { server, group, bob, carol };
+}
+
+test('a text that the lost history had taken is not sent into another one of the same epoch, and comes after the rejoin', async () => {
+  const { group, bob, carol } = await forked(async (away, tea) => {
+    await away.chat.send(tea, 'of the lost epoch');
+    expect(await away.chat.flushed(WAIT_MS)).toBe(0);
+  });
+  expect(await bob.chat.rejoin(group)).toEqual({ kind: 'done' });
+  await carol.waitForText(group, 'of the lost epoch');
+  await bob.waitForText(group, 'of the lost epoch');
+  expect(await bob.texts(group)).toEqual(['of the lost epoch']);
+  expect((await warnings(carol)).filter((text) => text.includes('could not be read'))).toEqual([]);
+});
+
+test('a group whose histories differ is joined again once and for all, and the difference stays for an audit', async () => {
+  const { group, bob, carol } = await forked();
+  expect(await bob.chat.rejoin(group)).toEqual({ kind: 'done' });
+  await carol.chat.send(group, 'welcome back');
+  await bob.waitForText(group, 'welcome back');
+  await bob.chat.caughtUp(WAIT_MS);
+  expect(await stateOf(bob, group)).toMatchObject({ state: 'member', epoch: 3 });
+  await bob.chat.send(group, 'here again');
+  await carol.waitForText(group, 'here again');
+  expect(
+    (await warnings(bob)).filter((text) => text.includes("The server's history of this group differs")),
+  ).toHaveLength(1);
+  const { findings } = await auditStore(createMemoryStore(bob.rows), createNodeSuite());
+  expect(findings.filter(({ groupId }) => groupId === group)).toMatchObject([
+    { kind: 'unproven', reason: 'the server shows another history there than it did before' },
+  ]);
+});
+
+test('who was invited again behind what was read, in a log that went back, follows that invitation', async () => {
+  const server = createFakeServer();
+  const [alice, bob, carol] = [
+    await chatter(server, 'alice'),
+    await chatter(server, 'bob'),
+    await chatter(server, 'carol'),
+  ];
+  const group = await created(alice);
+  await alice.chat.invite(group, ['carol']);
+  expect(await alice.chat.promote(group, ['carol'])).toEqual([{ name: 'carol', kind: 'done' }]);
+  await carol.chat.caughtUp(WAIT_MS);
+  await bob.chat.caughtUp(WAIT_MS);
+  const goBack = server.remember();
+  const uncut = server.cut((await carol.chat.status()).me.device);
+  await alice.chat.invite(group, ['bob']);
+  await bob.chat.caughtUp(WAIT_MS);
+  const restore = server.cut((await bob.chat.status()).me.device);
+  const end = server.groups.get(group)!.entries.length;
+  goBack();
+  uncut();
+  await carol.chat.caughtUp(WAIT_MS);
+  for (const text of ['one', 'two', 'three']) await carol.chat.send(group, text);
+  await carol.chat.flushed(WAIT_MS);
+  expect(server.groups.get(group)!.entries.length).toBeGreaterThan(end);
+  expect(await carol.chat.invite(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
+  restore();
+  await carol.chat.send(group, 'hello bob');
+  await bob.waitForText(group, 'hello bob');
+  expect(await stateOf(bob, group)).toMatchObject({ state: 'member' });
+});
+
 test('a group whose creation the server took and lost is created in the log that it has now', async () => {
   const server = createFakeServer();
   const line = silentLine(server);
@@ -186,6 +283,10 @@ test('a group is not parked over a node that had not come so far, or grows just 
   });
   const parked = await comparing(group, { headAt: async () => undefined, endOf: async () => 7 });
   expect(parked).toMatchObject({ phase: 'parked', position: 7 });
+  // an invitation behind what was read leads into the log that is there now
+  const invited = await comparing(group, { headAt: async () => 'later', endOf: async () => 12 });
+  expect(invited).toMatchObject({ phase: 'parked', position: 8 });
+  expect(invited.head).toBeUndefined();
 });
 
 test('of a log that was replaced no promise counts, whatever became of the group: all of it is open again', async () => {
@@ -236,5 +337,6 @@ test('a group that is out of service goes back with its log, and stays where it 
       expect(await comparing(group, { headAt: async () => other, endOf: async () => undefined })).toBe(group);
     }
     expect(await comparing(group, { headAt: async () => undefined, endOf: async () => 9 })).toBe(group);
+    expect(await comparing(group, { headAt: async () => 'later', endOf: async () => 9 })).toBe(group);
   }
 });

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { startOver } from '../../src/client/runner/start.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
+import { loadServerKey } from '../../src/client/store/receipt-rows.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
@@ -68,6 +69,24 @@ test('S3: a folder whose name was taken is free for another one, and nothing of 
   const kept = [...before].filter(([key, value]) => Buffer.from(rows.get(key) ?? []).equals(value));
   expect(kept).toHaveLength(1);
   await expect(tries('eve')).rejects.toMatchObject({ code: 'other-user' });
+});
+
+test('a folder that was turned away keeps the key of the server that it met, for that name and for another', async () => {
+  const server = createFakeServer();
+  await chatter(server, 'eve');
+  const { rows, tries } = newcomer({
+    connect: (device) => {
+      const api = server.connect(device);
+      return { ...api, serverInfo: async () => ({ ...(await api.serverInfo()), serverKey }) };
+    },
+  });
+  let serverKey = new Uint8Array(32).fill(1);
+  await expect(tries('eve')).rejects.toMatchObject({ code: 'name-taken' });
+  serverKey = new Uint8Array(32).fill(2);
+  await expect(tries('eve')).rejects.toMatchObject({ code: 'name-taken' });
+  expect(await loadServerKey(createMemoryStore(rows))).toEqual(new Uint8Array(32).fill(1));
+  await tries('adam');
+  expect(await loadServerKey(createMemoryStore(rows))).toEqual(new Uint8Array(32).fill(1));
 });
 
 test('S3: a folder whose name was taken, and that has asked for it again without an answer, is not free for another one', async () => {

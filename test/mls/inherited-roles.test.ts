@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
+import { decodeMessage } from '../../src/mls/encoding/decode.ts';
 import { encodeRoles, type GroupRoles, inheritedRoles, ROLES_EXTENSION } from '../../src/mls/roles.ts';
 import { type CommitIntent, createCommit } from '../../src/mls/session/commit.ts';
 import { createLeaveProposal, withOwnLeave } from '../../src/mls/session/proposal.ts';
 import { receive } from '../../src/mls/session/receive.ts';
 import { epochAuthenticatorOf, type GroupState, membersOf, rolesOf } from '../../src/mls/session/state.ts';
-import { forgedProposal, founded, NOW, removalOf, suite } from './support/private.ts';
+import { forgedProposal, founded, NOW, person, removalOf, suite } from './support/private.ts';
 
 const base = { inlineTree: true, groupInfoTree: true, now: NOW, handshakes: 'private' } as const;
 const commit = (state: GroupState, intent: Partial<CommitIntent> = {}) =>
@@ -102,6 +103,26 @@ it('a removal or roles that were not for a member to propose are left out of a p
     expect([membersOf(made.next).length, adminsOf(made.next)]).toEqual([4, [accounts[0]]]);
     expect(await taken(state, made.commit)).toMatchObject({ overreach: [], selfRemoved: false });
   }
+});
+
+it('nobody is added to an opaque group by whom its roles do not let add, and nobody is blamed for it', async () => {
+  const { people, states } = await quartet();
+  const [ann, ben, cem, dan] = states;
+  const eve = await person('eve');
+  const decoded = decodeMessage(eve.keyPackage.bytes);
+  if (!('message' in decoded) || decoded.message.wireformat !== 'mls_key_package') throw new Error('no key package');
+  const { keyPackage } = decoded.message;
+  const forged = await forgedProposal(ben, { proposalType: 'add', add: { keyPackage } });
+  for (const of of [cem, ann]) {
+    const made = await commit((await taken(of, forged.proposal)).state);
+    expect(made.dropped).toHaveLength(1);
+    expect(membersOf(made.next).map(({ identity }) => identity)).toEqual(people.map(({ identity }) => identity));
+    expect(await taken((await taken(dan, forged.proposal)).state, made.commit)).toMatchObject({ overreach: [] });
+  }
+  // an administrator's is carried out, whoever commits
+  const wanted = await forgedProposal(ann, { proposalType: 'add', add: { keyPackage } });
+  const made = await commit((await taken(cem, wanted.proposal)).state);
+  expect([made.dropped, membersOf(made.next).length]).toEqual([[], 5]);
 });
 
 it('what an administrator proposes, or the device itself, is in a private commit', async () => {

@@ -8,7 +8,7 @@ import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { parseRegistration } from '../../src/wire/account-statement.ts';
 import { concatBytes, toUtf8 } from '../../src/wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
-import type { ClientId, DeviceId } from '../../src/wire/ids.ts';
+import type { ClientId, DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 
 /** Bytes on their way to a reader before the server is told to wait. */
@@ -80,7 +80,8 @@ export async function answerRequest(
     request: new EventEmitter() as IncomingMessage,
     response: response as unknown as ServerResponse,
   };
-  const answer: Answer = await judgedOnNewest(deps, () => route.handle(call as never));
+  const about = call.params as { readonly group?: GroupId } | undefined;
+  const answer: Answer = await judgedOnNewest(deps, () => route.handle(call as never), about);
   switch (answer.kind) {
     case 'value':
       return { status: answer.status, body: encodeCbor(answer.value) };

@@ -14,7 +14,7 @@ import { parseRegistration } from '../../src/wire/account-statement.ts';
 import { concatBytes, fromBase64Url, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';
 import { blockFromCursor, CURSOR_BLOCK_BYTES, cursorFromBlock } from '../../src/wire/cursor.ts';
-import { EMPTY_HEAD, type Entry, encodeEntry, type GroupEntry, nextHead } from '../../src/wire/entry.ts';
+import { EMPTY_HEAD, type Entry, encodeEntry, type GroupEntry, isGroupEntry, nextHead } from '../../src/wire/entry.ts';
 import {
   type AccountId,
   accountIdOf,
@@ -607,7 +607,15 @@ export function createFakeServer(): FakeServer {
           const group = groups.get(id);
           return group === undefined || leafOf(group, device) === -1 ? undefined : group.entries.length;
         }),
-      headAt: (id, position) => act('headAt', [id, position], () => groups.get(id)?.entries[position - 1]?.head),
+      headAt: (id, position) =>
+        act('headAt', [id, position], () => {
+          const shown = log.find(
+            ({ readers, entry }) =>
+              readers.has(device) && isGroupEntry(entry) && groupIdOf(entry.group) === id && entry.position >= position,
+          )?.entry;
+          if (shown === undefined || !isGroupEntry(shown)) return undefined;
+          return shown.position === position ? groups.get(id)?.entries[position - 1]?.head : 'later';
+        }),
       syncPage: (cursor, limit) =>
         act('syncPage', [cursor], () => pageFrom(device, indexOf(cursor), Math.min(limit, server.pageEntries)).page),
       syncStream: (cursor, signal) => stream(device, cursor, signal),

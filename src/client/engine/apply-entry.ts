@@ -12,12 +12,12 @@ import { placeOf, takeShown } from './content.ts';
 import { countGeneration } from './generations.ts';
 import { handshakesOf } from './opaque.ts';
 import { takeOwnMessage } from './outbox.ts';
-import { park, receiveIn } from './placing.ts';
+import { park, receiveIn, withoutChain } from './placing.ts';
 import { withFirstHead, withHead } from './recent-heads.ts';
 import { applyReport, passedOver } from './recovery.ts';
 import { freshLeaf } from './rotation.ts';
 import { type EngineEnv, type Group, type LineDraft, type Needs, type Step, step } from './types.ts';
-import { compareClaims, compareSeen, settleReceipts } from './witness.ts';
+import { compareClaims, compareSeen, settleReceipts, withOtherHistory } from './witness.ts';
 
 /**
  * Applies one entry of a group's log. Entries must come in order; one that was applied before changes nothing, so a
@@ -73,12 +73,16 @@ function withExpulsionsIn(env: EngineEnv, result: Step | Needs): Step | Needs {
   return 'lines' in result ? { ...result, group: withExpulsions(env.directory, result.group) } : result;
 }
 
-/** Compares what this device computed with what the server says; different histories must not go unnoticed. */
+/**
+ * Compares what this device computed with what the server says; different histories must not go unnoticed. A way back in leads into the
+ * server's history, so that the chain of this one ends here.
+ */
 export function compareHead(group: Group, position: number, head: Uint8Array, time: number): Step {
   if (group.phase !== 'member' || group.position !== position) return step(group);
   if (group.head === undefined) return step(withFirstHead(group, position, head.slice()));
   if (equalBytes(group.head, head)) return step(group);
-  return park(group, `The server's history of this group differs from what came here (at entry ${position})`, time);
+  const reason = `The server's history of this group differs from what came here (at entry ${position})`;
+  return park(withOtherHistory(withoutChain(group), position, head), reason, time);
 }
 
 function applyCreation(env: EngineEnv, group: Group, entry: GroupEntry, bytes: Uint8Array): Step {

@@ -16,7 +16,7 @@ import { equalBytes } from '../../wire/bytes.ts';
 import { newClientId } from '../../wire/ids.ts';
 import { encodeBinding } from './binding.ts';
 import { closeIntention, isHeirWish, refuseIntention, replaceIntention } from './intentions.ts';
-import { lastCommit } from './leave.ts';
+import { heirToName, lastCommit } from './leave.ts';
 import { declaredRoster, handshakesOf } from './opaque.ts';
 import { leadsOn } from './recovery.ts';
 import { rolesIntent } from './roles.ts';
@@ -271,10 +271,15 @@ function intentOf(
     case 'rotate':
       return {};
     case 'roles':
-      return rolesIntent(state, intention);
+      return isHeirWish(intention) && !isStillHeir(group, intention) ? undefined : rolesIntent(state, intention);
     case 'rejoin':
       return undefined;
   }
+}
+
+/** The epoch that another commit won may have an administrator who stays, or not have this heir any more. */
+function isStillHeir(group: Group, { appoint: [heir] }: Extract<Intention, { kind: 'roles' }>): boolean {
+  return heir !== undefined && heirToName({ ...group, intentions: [] }) === heir;
 }
 
 function joinFailure(code: JoinRefusal): string {

@@ -37,8 +37,9 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
   if (next?.epoch === epoch && count <= FORWARD_STEPS) {
     const text = `${gone(group, missed, env.now())}.`;
     const line: LineDraft = { kind: 'warning', text, time: next.time };
-    // own texts that the server took may be among what is gone: asked again, it says where they stand
-    const outbox = group.outbox.map(inDoubt).map(({ twofold: _twofold, ...item }) => ({ ...item, accepted: false }));
+    // own texts that the server took may be among what is gone: asked again, it says where they stand. What follows one that was
+    // encrypted twice still waits: were its first ciphertext among them, the number of the second would never come unsaid
+    const outbox = group.outbox.map((item) => ({ ...inDoubt(item), accepted: false }));
     return step(withFirstHead({ ...group, outbox }, to, next.head), { lines: [line] });
   }
   const recovery: Recovery = {

@@ -55,7 +55,9 @@ export function refuseIntention(group: Group, id: string, reason: string): Step 
 function withoutHeir(group: Group, intention: Intention): Group {
   const [heir] = isHeirWish(intention) ? intention.appoint : [];
   if (heir === undefined || group.mls === undefined) return group;
-  return { ...group, heirRefused: heirKey(epochOf(group.mls), heir) };
+  const epoch = epochOf(group.mls);
+  const before = (group.heirsRefused ?? []).filter((key) => key.startsWith(`${epoch}/`));
+  return { ...group, heirsRefused: [...before, heirKey(epoch, heir)] };
 }
 
 export function replaceIntention(group: Group, intention: Intention): Group {

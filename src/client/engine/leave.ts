@@ -36,19 +36,19 @@ function isToPropose({ phase, leaving, mls, toExpel }: Group): boolean {
 
 /**
  * Whom a member that is leaving makes an administrator first: the other administrators that were there when it asked to go have gone,
- * and a group needs one. The account of the first member that stays; `undefined`: nobody, there is no need, or it came to nothing in
- * this epoch.
+ * and a group needs one. The account of the first member that stays and with whom it did not come to nothing in this epoch;
+ * `undefined`: there is nobody, or no need.
  */
 export function heirToName(group: Group): AccountId | undefined {
   const { mls, pending, intentions } = group;
   if (mls === undefined || pending !== undefined || intentions.length > 0) return undefined;
   if (!isToPropose(group) || !isLastToAdminister(group)) return undefined;
   const leavers = leaversIn(mls);
-  const heir = membersOf(mls).find(
-    (member) => member.leaf !== ownLeafOf(mls) && !leavers.has(member.leaf) && !isRevoked(group, member),
-  );
-  const account = heir === undefined ? undefined : accountOf(heir.identity);
-  return account === undefined || group.heirRefused === heirKey(epochOf(mls), account) ? undefined : account;
+  const { heirsRefused = [] } = group;
+  return membersOf(mls)
+    .filter((member) => member.leaf !== ownLeafOf(mls) && !leavers.has(member.leaf) && !isRevoked(group, member))
+    .flatMap(({ identity }) => accountOf(identity) ?? [])
+    .find((account) => !heirsRefused.includes(heirKey(epochOf(mls), account)));
 }
 
 /** Whether this device is an administrator's, and no other that its account has not revoked is. */

@@ -155,6 +155,8 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
   const misplaced: number[] = [];
   const refused: OutboxItem[] = [];
   const open: OutboxItem[] = [];
+  /** Encrypted twice, and the entry that would tell which one stands may be gone. Naming a number that came is harmless. */
+  const unheard: OutboxItem[] = [];
   const untold: LineDraft[] = [];
   const outbox: OutboxItem[] = [];
   for (const item of group.outbox) {
@@ -167,6 +169,7 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
         if (!item.accepted) sent.push({ kind: 'sent', localId: item.localId });
         switch (whereabouts(group, item, answer.position)) {
           case 'gone':
+            if (item.twofold === true) unheard.push(item);
             lost.push(...lostOwnLines(env, group, item));
             break;
           case 'elsewhere':
@@ -175,7 +178,10 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
             break;
           case 'to-come': {
             const promised = answer.position === undefined ? {} : { promisedAt: answer.position };
-            outbox.push({ ...item, ...promised, accepted: true, stale: false });
+            // the other ciphertext stands there, but nobody says where: it may not come
+            const isOther = item.twofold === true && item.unheard === true && answer.position === undefined;
+            if (isOther) unheard.push(item);
+            outbox.push({ ...(isOther ? onlyOne(item) : item), ...promised, accepted: true, stale: false });
           }
         }
         break;
@@ -197,7 +203,8 @@ export function messagesAnswered(env: EngineEnv, group: Group, results: readonly
   const given = giveUp(rememberGivenUp({ ...group, outbox }, [...refused, ...open]), refused);
   // what was encrypted after a refused message does not say that its number will never come
   const remade = given.voided === group.voided ? outbox : outbox.map(madeAnew);
-  const told = tellMisplaced(env, { ...given, outbox: remade }, misplaced);
+  // nothing behind these has been encrypted so far
+  const told = tellMisplaced(env, giveUp({ ...given, outbox: remade }, unheard), misplaced);
   return step(told.group, {
     lines: [...told.lines, ...lost, ...untold],
     signals: sent,

@@ -47,11 +47,14 @@ function asked<Item extends { readonly accepted: boolean; readonly promisedAt?: 
  */
 export function parkAtEnd(group: Group, end: number, time: number): Step {
   const reason = `The server's log went back: entry ${group.position}, which was read here, is no longer in it`;
-  const { head: _head, ...rest } = askAgain(group);
-  // where texts could stand was of the history that is gone
-  const outbox = rest.outbox.map(({ sealedAfter: _after, ...item }) => item);
-  const back: Group = { ...rest, outbox, position: end };
+  const back: Group = { ...withoutChain(askAgain(group)), position: end };
   return group.phase === 'member' ? park(back, reason, time) : step(back);
+}
+
+/** A group whose log goes on in another history: the chain of this one leads nowhere, and where texts could stand was of it too. */
+export function withoutChain(group: Group): Group {
+  const { head: _head, heads: _heads, ...rest } = group;
+  return { ...rest, outbox: rest.outbox.map(({ sealedAfter: _after, ...item }) => item) };
 }
 
 /** A rejection with accounts missing says nothing yet: see {@link Directory.takeMissing}. */

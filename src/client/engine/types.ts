@@ -94,8 +94,8 @@ export interface Group {
   readonly toExpel?: readonly DeviceId[];
   /** No new commit before this epoch: the server said that the group is there. Not stored. */
   readonly waitForEpoch?: number;
-  /** The epoch and account of the last heir who could not be named, see leave.ts. Not stored. */
-  readonly heirRefused?: string;
+  /** Epoch and account of the heirs who could not be named in the newest epoch that had any, see leave.ts. Not stored. */
+  readonly heirsRefused?: readonly string[];
 }
 
 /** What has been done with the keys of the own leaf, see rotation.ts. */

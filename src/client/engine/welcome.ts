@@ -5,13 +5,14 @@ import { equalBytes } from '../../wire/bytes.ts';
 import type { WelcomeEntry } from '../../wire/entry.ts';
 import { groupIdOf as idOfGroup } from '../../wire/ids.ts';
 import { withExpulsions } from './account-entry.ts';
+import { missedLine } from './gap.ts';
 import { handshakesOf } from './opaque.ts';
 import { keepTexts } from './outbox.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
 import { endRecovery } from './recovery.ts';
 import { packageLeaf } from './rotation.ts';
-import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
+import { type EngineEnv, type Group, type LineDraft, type Needs, type Step, step } from './types.ts';
 
 /** A group of which nothing is known but that it is there. */
 export function emptyGroup(bytes: Uint8Array, name: string): Group {
@@ -99,8 +100,13 @@ export async function applyWelcome(
     unread: group.unread + 1,
   };
   const marked: Group = entry.payload.handshakes === undefined ? member : { ...member, handshakes: 'private' };
+  const { time } = entry;
+  const { missed, gaveUp } = group.recovery ?? {};
+  // nothing else will say what was gone before this device was let in again
+  const lines: LineDraft[] =
+    missed === undefined || gaveUp === true ? [] : [missedLine(group, missed, { epoch, time, position })];
   return step(withExpulsions(env.directory, marked), {
-    lines: [{ kind: 'joined', by, epoch, time: entry.time, position, ...handshakesOf(marked) }],
+    lines: [...lines, { kind: 'joined', by, epoch, time, position, ...handshakesOf(marked) }],
     signals: begun.signals,
   });
 }

@@ -30,6 +30,8 @@ export const RECEIPTS_KEPT = 256;
 const BROKEN_KEPT = 4;
 /** Accounts whose other history is remembered, and told, in one group. */
 const SPLITS_KEPT = 16;
+/** Why receipts up to an entry prove nothing any more. */
+const OTHER_HISTORY = 'the server shows another history there than it did before';
 
 export const NO_EVIDENCE: Evidence = { promised: [], settled: 0, broken: [], splits: [] };
 
@@ -154,6 +156,17 @@ export function tellUnplaced(env: EngineEnv, group: Group, position: number): St
   return isTold ? step(group) : step(...broken(group, evidence, { position, reason }, env.now(), text));
 }
 
+/**
+ * Keeps for an audit that the server shows another head at an entry than this device was shown before. Nothing is said of it: the group
+ * is parked over it, which is.
+ */
+export function withOtherHistory(group: Group, position: number, shown: Uint8Array): Group {
+  const { evidence = NO_EVIDENCE } = group;
+  if (evidence.broken.length >= BROKEN_KEPT) return group;
+  const difference: BrokenPromise = { position, served: shown.slice(), reason: OTHER_HISTORY };
+  return { ...group, evidence: { ...evidence, broken: [...evidence.broken, difference] } };
+}
+
 /** Compares the receipts whose entries are here with what was served there. */
 export function settleReceipts(taken: Step, entry: GroupEntry | undefined, time: number): Step {
   const waiting = taken.group.evidence?.promised ?? [];
@@ -193,7 +206,9 @@ function broken(
   text: string,
 ): [Group, Partial<Omit<Step, 'group'>>] {
   const isProof = difference.receipt !== undefined;
-  const isFirst = evidence.broken.every(({ receipt }) => (receipt !== undefined) !== isProof);
+  const isFirst = evidence.broken.every(
+    ({ receipt, reason }) => reason === OTHER_HISTORY || (receipt !== undefined) !== isProof,
+  );
   if (!isFirst && evidence.broken.length >= BROKEN_KEPT) return [group, {}];
   const kept = { ...evidence, broken: [...evidence.broken, difference] };
   return [{ ...group, evidence: kept }, isFirst ? { lines: [{ kind: 'warning', text, time }] } : {}];

@@ -19,6 +19,7 @@ import { createUploader } from './attachments.ts';
 import type { ChatState } from './chat-state.ts';
 import type { PerformEffect } from './effect-runner.ts';
 import { reasonOf } from './failures.ts';
+import { createMemberLookups } from './member-lookups.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { Aborted, backoffMs, pause, untilAnswered } from './retry.ts';
 import type { Serial } from './serial.ts';
@@ -54,6 +55,7 @@ export interface EffectWorld {
 export function createPerformEffect(world: EffectWorld): PerformEffect {
   const { env, api, store, state, serial, accounts, receipts, sync, caughtUp, random } = world;
   const unanswered = createUnanswered(state.groups.values());
+  const lookups = createMemberLookups(world);
 
   /** Takes a step on the group as it is now; stored when this resolves. */
   const update = (
@@ -234,12 +236,7 @@ export function createPerformEffect(world: EffectWorld): PerformEffect {
     if (signal.aborted) throw new Aborted();
     const group = state.groups.get(id);
     if (group === undefined) return;
-    await answered(() => accounts.fetch(accountsToAsk(env, group), { group: id, newest: true }), signal).catch(
-      (error: unknown) => {
-        // who will not say is not asked without end: what comes in the log later is judged as ever
-        if (!(error instanceof ProblemError)) throw error;
-      },
-    );
+    await lookups.ask(accountsToAsk(env, group), { group: id, signal });
     await update(id, (present) => membersAsked(env, present, position));
   };
 

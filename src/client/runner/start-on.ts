@@ -6,7 +6,7 @@ import { foldName } from '../../wire/names.ts';
 import type { ChatClient } from '../chat-client.ts';
 import type { RotationPolicy } from '../engine/rotation.ts';
 import type { ClientStore } from '../store/client-store.ts';
-import { pinServerKey } from '../store/receipt-rows.ts';
+import { loadServerKey, pinServerKey } from '../store/receipt-rows.ts';
 import { createHttpApi } from '../transport/http-api.ts';
 import type { HttpPlatform } from '../transport/http-client.ts';
 import type { ServerApi } from '../transport/server-api.ts';
@@ -86,11 +86,13 @@ export async function startOn(
           throw asClientError(error, 'asking the server for its domain');
         })
         .finally(() => asking.close());
+      // a key that this folder met is not taken for another because it asks once more; one of another domain is another server's
+      const met = identity?.domain === domain ? await loadServerKey(store) : undefined;
       if (identity !== undefined && (identity.domain !== domain || foldName(identity.name) !== foldName(name))) {
         await forget(store);
         identity = undefined;
       }
-      await pinServerKey(store, serverKey);
+      await pinServerKey(store, met ?? serverKey);
       const label = options.deviceLabel ?? platform.deviceLabel.slice(0, LABEL_MAX_CHARACTERS);
       identity ??= (await createIdentity(store, world, { name, domain, label })).identity;
     }

@@ -21,7 +21,7 @@ type Apart =
   | 'givenUp'
   | 'toExpel'
   | 'waitForEpoch'
-  | 'heirRefused';
+  | 'heirsRefused';
 
 /** The fields of a group that fit into one small row. */
 type GroupRecord = { readonly v: 1 } & Omit<Group, Apart>;
@@ -114,7 +114,7 @@ async function loadGroup(store: ClientStore, config: MlsConfig, record: Group): 
 }
 
 function recordOf(group: Group): GroupRecord {
-  const { id, heads, mls, generations, pending, outbox, givenUp, toExpel, waitForEpoch, heirRefused, ...fields } =
+  const { id, heads, mls, generations, pending, outbox, givenUp, toExpel, waitForEpoch, heirsRefused, ...fields } =
     group;
   return { v: 1, ...fields };
 }

@@ -109,7 +109,8 @@ export function createHttpApi(options: SignedHttpOptions): ServerApi {
     endOf: async (id) => (await find(groupDetailSchema, `/v1/groups/${encodeURIComponent(id)}`))?.position,
     headAt: async (id, position) => {
       const page = await find(groupLogPageSchema, group(id, `log?after=${position - 1}&limit=1&newest=true`));
-      return page?.position === position ? page.head : undefined;
+      if (page === undefined || page.position < position) return undefined;
+      return page.position === position ? page.head : 'later';
     },
     syncPage: async (cursor, limit) => {
       const path = `/v1/sync?cursor=${encodeURIComponent(cursor)}&limit=${limit}`;

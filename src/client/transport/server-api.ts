@@ -104,10 +104,10 @@ export interface ServerApi {
   /** Position of the group's last entry; `undefined` when the server has no such group for this device. */
   endOf(group: GroupId): Promise<number | undefined>;
   /**
-   * Head of the group after this position; `undefined` when the server's log of it, as it is by now, does not reach there. A node that
-   * has not come so far throws `not-ready` instead.
+   * Head of the group after this position; `undefined` when the server's log of it, as it is by now, does not reach there, and `later`
+   * when this device is shown nothing of it there, but of what comes behind. A node that has not come so far throws `not-ready` instead.
    */
-  headAt(group: GroupId, position: number): Promise<Uint8Array | undefined>;
+  headAt(group: GroupId, position: number): Promise<Uint8Array | 'later' | undefined>;
   syncPage(cursor: Cursor, limit: number): Promise<Page>;
   /** Replays from the cursor, marks `caught-up`, goes on. Ends when the server ends it; throws when it breaks. */
   syncStream(cursor: Cursor, signal: AbortSignal): AsyncIterable<StreamItem>;

@@ -43,8 +43,8 @@ export function overreachOf(
 }
 
 /**
- * Whether a pending removal, or change of the group context, is by somebody whom the roles of the group allow it: an administrator, or
- * for a removal another device of the account or the member itself.
+ * Whether a pending proposal is by somebody whom the roles of the group allow it: an administrator, or for an add and a removal another
+ * device of the account, for a removal the member itself, and for an add anybody where all members may invite.
  */
 export function isWarranted(state: ClientState, { proposal, senderLeafIndex }: Proposed): boolean {
   if (rolesIn(state.groupContext.extensions) === undefined) return true;

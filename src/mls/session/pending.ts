@@ -36,7 +36,8 @@ export interface PendingPlan {
  * things at once. Removes come first, because they make room for what is added.
  *
  * @param commit `inherits`: of an opaque group. When no administrator is left, the commit names one; else what would leave nobody is
- *   left out. No server has looked at what waits there: removals and roles that were not for their proposer to propose are left out.
+ *   left out. No server has looked at what waits there: members, removals and roles that were not for their proposer to propose are
+ *   left out, for others would hold them against whoever commits.
  *   `leavesLast`: our own removal is left out as well
  * @throws MlsError `own-leave-pending` when our own removal waits: a committer cannot remove itself
  */
@@ -53,7 +54,7 @@ export async function selectPending(
 ): Promise<PendingPlan> {
   const own = state.privatePath.leafIndex;
   const all = Object.entries(state.unappliedProposals);
-  const entries = commit.inherits ? all.filter(([, pending]) => isPermitted(state, pending)) : all;
+  const entries = commit.inherits ? all.filter(([, pending]) => isWarranted(state, pending)) : all;
   const kept = new Set<string>();
 
   const removes = new Set<number>();
@@ -113,15 +114,8 @@ export function isOwnRemovalDue(state: GroupState, { handshakes }: { readonly ha
     (pending) =>
       pending.proposal.proposalType === 'remove' &&
       pending.proposal.remove.removed === privatePath.leafIndex &&
-      (handshakes !== 'private' || isPermitted(unwrap(state), pending)),
+      (handshakes !== 'private' || isWarranted(unwrap(state), pending)),
   );
-}
-
-/** Whether a commit of ours into an opaque group may refer to it. */
-function isPermitted(state: ClientState, pending: ClientState['unappliedProposals'][string]): boolean {
-  const { proposalType } = pending.proposal;
-  const isGuarded = proposalType === 'remove' || proposalType === 'group_context_extensions';
-  return !isGuarded || isWarranted(state, pending);
 }
 
 /** Whether a key package may be added beside those who will be in the group (RFC 9420 §12.1.1, D10). */

@@ -3,6 +3,7 @@ import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareRejoin } from '../../../src/client/engine/commits.ts';
 import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
+import { passGap } from '../../../src/client/engine/gap.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
 import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
@@ -144,6 +145,31 @@ for (const handshakes of ['public', 'private'] as const) {
     });
   });
 }
+
+it('who was taken out in what is gone, and reads the next invitation before anything else, is told what it missed', async () => {
+  const { bob, groupId, place, leafOfBob } = await scene();
+  const first = await packageOf(bob);
+  const added = await place(1, { add: [first.bytes] });
+  const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }));
+  await place(9, { remove: [leafOfBob()] });
+  const second = await packageOf(bob);
+  const again = await place(12, { add: [second.bytes] });
+  const next = { epoch: epochOf(group.mls!) + 2, head: again.welcome.payload.head, time: NOW };
+  const behind = passGap(bob, group, { group: groupId, from: 2 as Position, to: 9 as Position, next });
+  expect(behind).toMatchObject({ group: { phase: 'parked' }, lines: [] });
+  const back = await given(applyWelcome(bob, behind.group, again.welcome, { keyPackage: second }));
+  expect(back.lines.map((line) => (line.kind === 'warning' ? line.text : line.kind))).toEqual([
+    expect.stringMatching(
+      /^#tea: 8 entries before .* are no longer on the server; you joined again at epoch 3 \(2 before/,
+    ),
+    'joined',
+  ]);
+  // told once: whoever gave up had said so
+  const { recovery } = behind.group;
+  const told = { ...behind.group, recovery: { ...recovery!, gaveUp: true } };
+  const { lines } = await given(applyWelcome(bob, told, again.welcome, { keyPackage: second }));
+  expect(lines.map(({ kind }) => kind)).toEqual(['joined']);
+});
 
 it('an invitation that is read while an own join from outside is on its way does not forget it: it is no removal', async () => {
   const { bob, groupId, place, placeOwn } = await scene();

@@ -213,6 +213,9 @@ describe('the engine', () => {
     expect(compareHead(bob.group, bob.group.position, log.head(), NOW).group).toBe(bob.group);
     const other = compareHead(bob.group, bob.group.position, new Uint8Array(32), NOW);
     expect(other.group.phase).toBe('parked');
+    // a rejoin leads into the server's history, which this chain is not of
+    expect([other.group.head, other.group.heads]).toEqual([undefined, undefined]);
+    expect(other.group.evidence?.broken).toMatchObject([{ position: bob.group.position }]);
   });
 
   test('given a pending commit, when messages come before it is placed, then their keys are not there again after it', async () => {
