@@ -2,11 +2,12 @@ import type { HistoryLine } from '../../src/client/chat-client.ts';
 import type { MessageEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { misread } from './changed-messages.ts';
+import { denialsOf, undenied } from './denials.ts';
 import type { GroupTruth } from './group-truth.ts';
 import { endsAlone, hasLeftAlone } from './left-alone.ts';
 import { followsGap, isToldOfEnd, overtold, untold } from './missed.ts';
 import type { Scene } from './scene.ts';
-import type { Deed, SimulatedClient } from './simulated-client.ts';
+import type { Deed, SimulatedClient, TypedText } from './simulated-client.ts';
 import type { Violation } from './violation.ts';
 
 /** What still moves, or has not come to where it must; empty when a history is at its end. */
@@ -171,17 +172,14 @@ function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violati
   const { ledger } = scene;
   const found: Violation[] = [];
   const last = new Map<string, number>();
+  const lost: TypedText[] = [];
   for (const { text, group, deed } of typed) {
     const place = ledger.positionOf(text) ?? placeOf(scene, persona.device, group, deed);
-    const said = text === '' ? 'that a message is taken back' : text;
-    const denied = view.lines.findLastIndex((line) => line.kind === 'warning' && line.text.endsWith(`: ${said}`));
     if (place === undefined) {
-      const isTold = denied >= 0;
-      if (deed.state === 'done' && !isTold && !ledger.accounts.isRevoked(persona.device)) {
-        found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
-      }
+      if (deed.state === 'done' && !ledger.accounts.isRevoked(persona.device)) lost.push({ text, group, deed });
       continue;
     }
+    const denied = denialsOf(view.lines, { text, group }).at(-1) ?? -1;
     const denial = view.lines[denied];
     // what it says by now may be something else
     const isIt = (line: HistoryLine): boolean =>
@@ -197,6 +195,9 @@ function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violati
       found.push({ rule: 'texts in order', text: `"${text}" of ${persona.name} stands before one typed before it` });
     }
     last.set(group, place.position);
+  }
+  for (const { text } of undenied(view.lines, lost)) {
+    found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
   }
   return found;
 }

@@ -17,14 +17,20 @@ export function isAsSent({ text, edited, deleted, replaces }: MessageLine): bool
 
 /**
  * Lines of one device that do not say what they must: a message that was changed says what the newest change of those that came to
- * this device says, one that was taken back says nothing any more; and so do the lines that tell of an earlier change.
+ * this device says, one that was taken back says nothing any more; and so do the lines that tell of an earlier change. A message
+ * whose change did not come says what it was sent with.
  *
  * @returns a sentence for each
  */
 export function misread(lines: readonly HistoryLine[], group: GroupId, sayings: Sayings): readonly string[] {
   const found: string[] = [];
   for (const { original, changes } of chainsIn(lines, group, sayings)) {
-    if (changes.length === 0) continue;
+    if (changes.length === 0) {
+      if (original !== undefined && !isUnchanged(original, sayings)) {
+        found.push(`the message at ${original.position} was never changed, and is not as it was sent`);
+      }
+      continue;
+    }
     const isTakenBack = changes.some(({ deletes }) => deletes);
     const last = changes.at(-1)!.line;
     const wanted = isTakenBack ? '' : (sayings.of(last.sender.device, last.id)?.text ?? '');
@@ -61,6 +67,10 @@ function chainsIn(lines: readonly HistoryLine[], group: GroupId, sayings: Saying
   const placeOf = ({ line: { position = 0 } }: Chain['changes'][number]): number => position;
   for (const { changes } of chains.values()) changes.sort((a, b) => placeOf(a) - placeOf(b));
   return [...chains].flatMap(([id, chain]) => (unplaced.has(id) ? [] : [chain]));
+}
+
+function isUnchanged({ sender, id, text, edited, deleted }: MessageLine, sayings: Sayings): boolean {
+  return edited !== true && deleted !== true && text === sayings.of(sender.device, id)?.text;
 }
 
 function isDeletion({ sender, id }: MessageLine, sayings: Sayings): boolean {

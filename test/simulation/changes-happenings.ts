@@ -44,9 +44,10 @@ export const CHANGES_HAPPENINGS: readonly Happening[] = [
   {
     weight: 6,
     happen: withMember(({ client, group }, { ledger }) => {
-      const noted = ledger.receipts.looks(client.persona, group);
-      const deed = client.do('reads', (chat) => chat.markRead(group).finally(noted));
-      if (deed === undefined) noted();
+      client.do('reads', (chat) => {
+        const noted = ledger.receipts.looks(client.persona, group);
+        return chat.markRead(group).finally(noted);
+      });
     }),
   },
   {

@@ -3,6 +3,7 @@ import { decodeCbor } from '../../src/wire/cbor.ts';
 import type { ClientId, Cursor, DeviceId } from '../../src/wire/ids.ts';
 import { asStreamItem, type StreamItem } from '../../src/wire/page.ts';
 import { liesOf } from './lies.ts';
+import { watchListeners } from './listeners.ts';
 import type { NodeRequest, StreamSocket } from './node-request.ts';
 import type { ServerNode } from './server-node.ts';
 import type { Clock, World } from './world.ts';
@@ -141,6 +142,7 @@ export function createCaller(
     });
 
   async function* stream(cursor: Cursor, signal: AbortSignal): AsyncGenerator<StreamItem, void, undefined> {
+    watchListeners(signal);
     const { node } = network;
     if (!isAlive) throw unreachable('the program is gone');
     await wait(chance.between(0, world.weather.delayMs));

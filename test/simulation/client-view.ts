@@ -138,7 +138,10 @@ export function createClientView(
 
   const takeUnsent = (key: Uint8Array, row: Uint8Array): void => {
     const said = ledger.sayings.wrote(me, key, row);
-    if (said?.shown.statuses !== undefined) ledger.receipts.told(name, me, said.group, said.shown.statuses);
+    if (said === undefined) return;
+    const { group, shown } = said;
+    if (shown.statuses !== undefined) ledger.receipts.told(name, me, group, shown.statuses);
+    else ledger.typed(device, group, shown.text, groups.get(group)?.position ?? 0);
   };
 
   const takeAccount = ({ id, statements }: StoredAccount): void => ledger.accounts.pinned(name, id, statements);
@@ -194,5 +197,7 @@ export function createClientView(
 /** Whether two lines tell of one entry: what was changed since says something else. */
 function isSame(a: HistoryLine, b: HistoryLine): boolean {
   if (a.kind !== 'message' || b.kind !== 'message') return false;
-  return a.group === b.group && a.position === b.position && a.id === b.id && a.messageId === b.messageId;
+  const isOfOne = a.sender.account === b.sender.account && a.sender.device === b.sender.device && a.own === b.own;
+  const isOne = a.group === b.group && a.position === b.position && a.id === b.id && a.messageId === b.messageId;
+  return isOne && isOfOne && a.replaces === b.replaces && a.inReplyTo === b.inReplyTo;
 }

@@ -1,10 +1,10 @@
-import { EventEmitter } from 'node:events';
 import { linkAll } from './account-happenings.ts';
 import { finalViolations, unrest } from './at-rest.ts';
 import type { BaseImage } from './base-image.ts';
 import { FAIR_WEATHER, type FaultCounts } from './faults.ts';
 import { up } from './happening.ts';
 import { happen, resetTexts } from './happenings.ts';
+import { LEAK_WARNING } from './listeners.ts';
 import { createScene, type Scene } from './scene.ts';
 import { drawTheme, type Theme } from './theme.ts';
 import type { Violation } from './violation.ts';
@@ -18,10 +18,6 @@ const PAUSES_MS = [0, 5, 50, 500, 3_000];
 /** Everything that waits with a bound gives up before. */
 const REST_MAX_MS = 20 * 60 * 1000;
 const REST_SLICE_MS = 1_000;
-/** What Node says when more listen to one thing than should. */
-const LEAK_WARNING = 'MaxListenersExceededWarning';
-/** A program's one signal for its end has a listener for each piece of work under way: more than this are never. */
-const LISTENERS_MAX = 24;
 
 export interface HistoryOptions {
   /** Drawn from the seed where nothing is said. */
@@ -62,8 +58,6 @@ export async function playHistory(
   };
   process.on('unhandledRejection', onRejection);
   process.on('warning', onWarning);
-  const listenersMax = EventEmitter.defaultMaxListeners;
-  EventEmitter.defaultMaxListeners = LISTENERS_MAX;
   try {
     await meet(scene);
     if (scene.violations.length === 0) await live(scene);
@@ -75,7 +69,6 @@ export async function playHistory(
     await scene.time.advance(0);
     process.off('unhandledRejection', onRejection);
     process.off('warning', onWarning);
-    EventEmitter.defaultMaxListeners = listenersMax;
     uninstall();
   }
   const truths = [...scene.ledger.groups.values()];

@@ -16,6 +16,7 @@ import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
 import { isAsSent } from './changed-messages.ts';
 import type { Exchange } from './client-network.ts';
+import { isDenialOf } from './denials.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
 import { isLeftUnseen, wasAlone } from './left-alone.ts';
 import { followsGap, isLostOwn, tellsGap } from './missed.ts';
@@ -50,6 +51,8 @@ export interface Ledger {
   composed(group: GroupId, epoch: number, devices: readonly DeviceId[], who: string, device: DeviceId): void;
   /** Commits in the log that should count and do not, or the other way round. */
   miscounted(): Violation[];
+  /** Somebody's program took a text, or the word that a message is taken back, when its group stood at this position for it. */
+  typed(device: DeviceId, group: GroupId, text: string, position: number): void;
   shown(who: string, device: DeviceId, line: HistoryLine): void;
   /** The text at a position, as everybody who could read it agrees. */
   textAt(group: GroupId, position: number): string | undefined;
@@ -72,6 +75,8 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
   const texts = new Map<string, string>();
   /** Devices that left a group by themselves, with its id. */
   const leftAlone = new Set<string>();
+  /** What each device typed, and how far it had read by then. */
+  const typed = new Map<DeviceId, { readonly text: string; readonly group: GroupId; readonly position: number }[]>();
   const places = new Map<string, { readonly group: GroupId; readonly position: number }>();
 
   const promised = (device: DeviceId, id: GroupId, position: number, key: string, head?: Uint8Array): void => {
@@ -232,6 +237,9 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         const text = `the commit at ${sequence} for ${id}/${event.epoch} is ${isVoid ? 'void, and counted' : 'not counted'}`;
         return [{ rule: 'one commit an epoch', text }];
       }),
+    typed(device, group, text, position) {
+      typed.set(device, [...(typed.get(device) ?? []), { text, group, position }]);
+    },
     shown(who, device, line) {
       const position = line.position ?? 0;
       const group = groups.get(line.group);
@@ -247,7 +255,13 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         const wasTakenOut = group?.memberships.get(device)?.some(({ to }) => to !== undefined);
         const isOut = wasTakenOut === true || leftAlone.has(`${device} ${line.group}`);
         const isOfReceipt = line.text.endsWith(RECEIPT);
-        if (line.text.startsWith('Not sent (') && !isOfReceipt && (isOut || accounts.isRevoked(device))) return;
+        // what was typed after it had read of its last removal does not end with one
+        const ends = group?.memberships.get(device)?.flatMap(({ to }) => to ?? []) ?? [];
+        const isEnded = (typed.get(device) ?? []).some(
+          (said) => isDenialOf(line, said) && ends.some((end) => end > said.position),
+        );
+        const isUnsent = isEnded || leftAlone.has(`${device} ${line.group}`) || accounts.isRevoked(device);
+        if (line.text.startsWith('Not sent (') && !isOfReceipt && isUnsent) return;
         // what was asked for without an answer may be among what is gone, or be what a revoked device will not read
         const isBlind = (isOut && firstKept.has(line.group)) || accounts.isRevoked(device);
         if (line.text.startsWith('Not known whether sent: ') && !isOfReceipt && isBlind) return;

@@ -11,6 +11,8 @@ import { followsGap, tellsGap } from './missed.ts';
 import type { Mark } from './receipt-truth.ts';
 import type { Mutations } from './world.ts';
 
+type MessageLine = HistoryLine & { readonly kind: 'message' };
+
 /** First bytes of keys. */
 const RATCHET_TABLE = 'r'.charCodeAt(0);
 const EPOCH_TABLE = 'e'.charCodeAt(0);
@@ -33,17 +35,25 @@ export function asLiarsWrite(mutations: Mutations): (writes: readonly Write[]) =
   if (mutations.leavesInWord === true) lies.push(asLeave);
   if (mutations.sentDenied === true) lies.push((line) => denial(line, lastSaid));
 
-  const written = new Map<string, string>();
+  const written = new Map<string, { readonly key: Uint8Array; readonly line: MessageLine }>();
+  /** The same change, of the message before. */
+  const alsoTo = ({ group, text }: MessageLine, row: string): readonly Write[] => {
+    const others = [...written].filter(([at, { line }]) => at !== row && line.group === group && !line.replaces);
+    return others.slice(-1).map(([, { key, line }]) => {
+      return { key, value: toUtf8(JSON.stringify({ ...line, text, edited: true })) };
+    });
+  };
   /** Of a line that is there already. */
   const again = (write: Write, line: HistoryLine): readonly Write[] => {
     const row = toHex(write.key);
     const before = written.get(row);
     const isMessage = line.kind === 'message';
-    if (isMessage && before === undefined) written.set(row, line.text);
+    if (isMessage && before === undefined) written.set(row, { key: write.key.slice(), line });
     if (!isMessage || before === undefined) return [write];
     if (mutations.changesNotStored === true) return [];
+    if (mutations.changesSpread === true) return [write, ...alsoTo(line, row)];
     if (mutations.takenBackKept !== true || line.deleted !== true) return [write];
-    return [{ ...write, value: toUtf8(JSON.stringify({ ...line, text: before })) }];
+    return [{ ...write, value: toUtf8(JSON.stringify({ ...line, text: before.line.text })) }];
   };
   const lied = (write: Write): readonly Write[] => {
     if (mutations.ratchetsNotStored === true && write.key[0] === RATCHET_TABLE) return [];

@@ -9,6 +9,7 @@ import { type ClientDisk, createClientDisk } from './client-disk.ts';
 import { type Caller, type ClientNetwork, createCaller, type Exchange } from './client-network.ts';
 import { type ClientView, createClientView } from './client-view.ts';
 import type { Ledger } from './ledger.ts';
+import { watchListeners } from './listeners.ts';
 import type { Persona } from './persona.ts';
 import { readyIdentity } from './program.ts';
 import type { ServerNode } from './server-node.ts';
@@ -179,6 +180,7 @@ export function createSimulatedClient(
         hasFailed: false,
         isOver: false,
       };
+      watchListeners(own.ended.signal);
       life = own;
       world.note(`${name} starts`);
       open(own).catch((error: unknown) => {

@@ -1,5 +1,6 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { createHeap } from '../../src/projections/reads/heap.ts';
+import { watchListeners } from './listeners.ts';
 
 /** Something that will happen at a virtual moment, unless it is cancelled. */
 export interface Scheduled {
@@ -132,6 +133,7 @@ export function installVirtualTime(time: VirtualTime, epochMs: number, random: (
   const delay = (ms: number, value: unknown, options: { readonly signal?: AbortSignal } = {}) =>
     new Promise((resolve, reject) => {
       const { signal } = options;
+      if (signal !== undefined) watchListeners(signal);
       const giveUp = (): void => {
         scheduled.cancel();
         reject(signal?.reason);

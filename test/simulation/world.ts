@@ -48,6 +48,8 @@ export interface Mutations {
   readonly changesNotStored?: boolean;
   /** A client keeps what a message said that was taken back. */
   readonly takenBackKept?: boolean;
+  /** A client that takes a change has it change another message as well. */
+  readonly changesSpread?: boolean;
   /** A client tells that everything was read that came. */
   readonly readInWord?: boolean;
   /** A client keeps that everything was read that was delivered. */
