@@ -263,6 +263,7 @@ describe.skipIf(!hasTmux)('in a real terminal (tmux)', () => {
     async () => {
       const { window, order, killAndRestart } = await startChat(80, 24);
       await window.press('C-l');
+      await window.sees((rows) => rows[0] === PROMPT);
       order({ kind: 'message', from: 'bob', text: 'before' });
       await window.type('half a thou');
       await window.sees((rows) => rows.includes('#tea <bob> before') && rows.at(-1) === `${PROMPT} half a thou`);
@@ -287,6 +288,8 @@ describe.skipIf(!hasTmux)('in a real terminal (tmux)', () => {
   test('a paste of fifty rows leaves the talk in sight, counts what is hidden, and is one message', async () => {
     const { window, order } = await startChat(60, 20);
     await window.press('C-l');
+    // a screen that is cleared after the message came would not show it
+    await window.sees((rows) => rows[0] === PROMPT);
     order({ kind: 'message', from: 'bob', text: 'still in sight' });
     await window.sees((rows) => rows.includes('#tea <bob> still in sight'));
     await window.paste(Array.from({ length: 50 }, (_, index) => `row ${index + 1}`).join('\n'));
