@@ -11,6 +11,8 @@ const ROOM = PAGE_BYTES - HEADER_BYTES;
 const NODE_BYTES = 8;
 const OVERFLOW_REF_BYTES = 24;
 const DEPTH_MAX = 32;
+/** Pages that a transaction took and gave back are counted and never written; more than these, and the count is damaged: LMDB maps that much. */
+const UNWRITTEN_MAX = 65_536;
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 const FLAG = { branch: 0x01, leaf: 0x02, overflow: 0x04, meta: 0x08 } as const;
 const NODE_IS_BIG = 0x01;
@@ -73,7 +75,7 @@ export function openLmdbFile(path: string): LmdbFile {
     pages,
     meta: (place) => {
       const bytes = Buffer.alloc(HEADER_BYTES + META_BYTES);
-      return read(bytes, META_AT[place]) ? readMeta(bytes, place) : 'it ends within its first pages';
+      return read(bytes, META_AT[place]) ? readMeta(bytes, place, pages) : 'it ends within its first pages';
     },
     page: (number) => (number < pages && read(buffer, number * PAGE_BYTES) ? buffer : undefined),
     big: ({ number, pages: count, length }, newest) => {
@@ -87,7 +89,7 @@ export function openLmdbFile(path: string): LmdbFile {
   };
 }
 
-function readMeta(bytes: Buffer, place: MetaPlace): Snapshot | string {
+function readMeta(bytes: Buffer, place: MetaPlace, pages: number): Snapshot | string {
   const at = (offset: number): number => Number(bytes.readBigUInt64LE(HEADER_BYTES + offset));
   const word = (offset: number): number => bytes.readUInt32LE(HEADER_BYTES + offset);
   if (place !== 'synced') {
@@ -109,6 +111,7 @@ function readMeta(bytes: Buffer, place: MetaPlace): Snapshot | string {
   const counts = [txn, lastPage, free.rows, main.rows, free.root ?? 0, main.root ?? 0];
   const isPossible =
     counts.every(Number.isSafeInteger) &&
+    lastPage < pages + UNWRITTEN_MAX &&
     [free, main].every(({ depth, root }) => depth <= DEPTH_MAX && (root === undefined) === (depth === 0)) &&
     [free, main].every(({ root = 2 }) => root >= 2 && root <= Math.max(2, lastPage)) &&
     (place === 'synced' || txn === 0 || txn % 2 === (place === 'first' ? 0 : 1));
