@@ -1,5 +1,5 @@
 import { toBase64Url } from '../../src/wire/bytes.ts';
-import { type Answered, newId } from '../support/signed-client.ts';
+import { type Answered, newId, problemOf } from '../support/signed-client.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
 import { createLedger, type Ledger } from './ledger.ts';
@@ -127,9 +127,14 @@ export function untilAnswered(
   return eventually(async () => {
     const answered = await request().catch(() => undefined); // the server is away: the same again
     count(answered === undefined ? 'lost' : String(answered.status));
-    return answered === undefined || REFUSED_FOR_NOW.has(answered.status) ? undefined : answered;
+    return answered === undefined || REFUSED_FOR_NOW.has(answered.status) || isOfBefore(answered)
+      ? undefined
+      : answered;
   });
 }
+
+/** Signed before the server that it reached was started: signed anew it is good. */
+const isOfBefore = (answered: Answered): boolean => answered.status === 401 && problemOf(answered).reason === 'stale';
 
 const eventually = <Seen>(look: () => Promise<Seen | undefined | false>): Promise<Seen> => until(look);
 
