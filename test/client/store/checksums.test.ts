@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
@@ -18,6 +18,9 @@ const ALL = { from: Uint8Array.of(0), to: Uint8Array.of(0xff) };
 const GROUP = toUtf8('the id of a group, that is long');
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const OPTIONS = { ...BINARY, noSubdir: false, pageSize: 8192, eventTurnBatching: false } as const;
+
+/** In a first page: its header, and what stands before the number of the last page. */
+const LAST_PAGE_AT = 24 + 120;
 
 /** Changes a store's rows behind its back, checksums and all. */
 async function behind(path: string, change: (db: ReturnType<typeof open<Uint8Array, Buffer>>) => void): Promise<void> {
@@ -48,6 +51,19 @@ test('a store from before there were checksums gets them when it is opened, with
     await store.commit([{ key: keys.serverKey(), value: undefined }]);
   }
 });
+
+test.each([0, 1])(
+  'a count of pages that cannot be is refused before LMDB maps that much, in first page %i',
+  async (page) => {
+    const path = join(root, `counted-${page}`);
+    await behind(path, (db) => db.putSync(Buffer.of(1), Buffer.from('row')));
+    const file = join(path, 'data.mdb');
+    const bytes = readFileSync(file);
+    bytes[page * OPTIONS.pageSize + LAST_PAGE_AT + 5]! ^= 1 << 4;
+    writeFileSync(file, bytes);
+    expect(faultOfFile(file)).toBe('its beginning is damaged');
+  },
+);
 
 describe('what is damaged is said with the name of the group, where that can be read:', () => {
   const record = { key: keys.group(GROUP), value: encodeCbor({ v: 1, bytes: GROUP, name: 'tea', phase: 'member' }) };
