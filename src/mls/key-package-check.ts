@@ -5,6 +5,7 @@ import { verifyLeafNodeSignatureKeyPackage } from 'ts-mls/leafNode.js';
 import { equalBytes } from '../wire/bytes.ts';
 import { identityOfCredential, ROLES_CAPABLE } from './config.ts';
 import { decodeMessage } from './encoding/decode.ts';
+import { isUsableKemKey } from './encoding/kem-key.ts';
 import { isLastResort } from './framing.ts';
 import { PUBLIC_KEY_BYTES, type Suite } from './suite.ts';
 
@@ -137,7 +138,8 @@ function credentialRefusal(keyPackage: KeyPackage, expected: KeyPackageExpectati
 function shapeRefusal(suite: Suite, keyPackage: KeyPackage): KeyPackageRefusal | undefined {
   const { leafNode, initKey } = keyPackage;
   const { capabilities, extensions, hpkePublicKey, signaturePublicKey } = leafNode;
-  if ([initKey, hpkePublicKey, signaturePublicKey].some((key) => key.length !== PUBLIC_KEY_BYTES)) return 'bad-key';
+  if (![initKey, hpkePublicKey].every(isUsableKemKey) || signaturePublicKey.length !== PUBLIC_KEY_BYTES)
+    return 'bad-key';
   if (equalBytes(initKey, hpkePublicKey)) return 'same-init-and-encryption-key';
   const isCapable =
     capabilities.versions.includes('mls10') &&

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { keyPackageRef } from '../../src/mls/handshake.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { BareClient } from '../support/bare-client.ts';
 import { newId, okValue, problemOf } from '../support/signed-client.ts';
 import { conflictEntries, pathOf } from '../support/test-device.ts';
@@ -121,6 +123,68 @@ describe('an opaque group', () => {
     expect(problemOf(await eve.http.request('GET', pathOf(group))).code).toBe('not-found');
     // without a GroupInfo nobody joins from outside, members neither
     expect(problemOf(await ann.http.request('GET', `${pathOf(group)}/group-info`)).code).toBe('not-found');
+  });
+
+  it('D8, D11: takes nothing declared twice, of another group, or for other packages than are declared', async () => {
+    const [ann, ben, cat] = [await bare(), await bare(), await bare()];
+    const group = await ann.createGroup();
+    await cat.createGroup();
+    const bodies: Record<string, unknown>[] = [];
+    const recording = (body: Record<string, unknown>) => {
+      bodies.push(body);
+      return body;
+    };
+    okValue(await cat.commit({}, recording));
+    okValue(await ann.commit({ add: [ben] }, recording));
+    const [foreign, first] = bodies as [Record<string, unknown>, { roster: { added: object[] }; welcome: Uint8Array }];
+    const reason = async (...tried: Parameters<BareClient['commit']>) => reasonOf(await ann.commit(...tried));
+    const twice = (of: 'added' | 'removed') => (body: Record<string, unknown>) => {
+      const roster = body['roster'] as Record<'added' | 'removed', unknown[]>;
+      return { ...body, roster: { ...roster, [of]: [...roster[of], ...roster[of]] } };
+    };
+    expect(await reason({}, (body) => ({ ...body, commit: foreign['commit'] }))).toBe('wrong-group');
+    expect(await reason({ remove: [ben] }, twice('removed'))).toBe('roster-mismatch');
+    expect(await reason({ add: [await bare()] }, twice('added'))).toBe('already-member');
+    // a package that was claimed for this group is used once more
+    const again = { roster: { added: first.roster.added, removed: [] }, welcome: first.welcome };
+    expect(await reason({}, (body) => ({ ...body, ...again }))).toBe('already-member');
+    expect(await reason({ add: [await bare()] }, (body) => ({ ...body, welcome: first.welcome }))).toBe(
+      'welcome-mismatch',
+    );
+    expect(await detailOf(ann, group)).toMatchObject({ epoch: 1 });
+  });
+
+  it('D7, D18: takes a GroupInfo of itself and the new epoch, and back a device for itself alone', async () => {
+    const [alice, bob] = [await device(), await device()];
+    const { group, state, body } = await alice.prepareGroup();
+    const create = { body: { ...body, handshakes: 'private' }, idempotencyKey: newId() };
+    okValue(await alice.http.request('POST', '/v1/groups', create));
+    alice.setState(group, state);
+    const post = (by: typeof alice, value: object) =>
+      by.http.request('POST', `${pathOf(group)}/commits`, { body: value, idempotencyKey: newId() });
+    const { results } = okValue(await alice.claim(group, [bob.account]));
+    const [{ keyPackage }] = results;
+    const made = await alice.prepareCommit(group, { add: [keyPackage], handshakes: 'private' });
+    const { commit, welcome, groupInfo, next } = made;
+    const roster = { added: [{ device: bob.id, ref: keyPackageRef(keyPackage, nodeSha256) }], removed: [] };
+    const other = await alice.prepareGroup();
+    alice.setState(other.group, other.state);
+    const { groupInfo: foreign } = await alice.prepareCommit(other.group);
+    for (const wrong of [body.groupInfo, foreign]) {
+      expect(reasonOf(await post(alice, { commit, welcome, groupInfo: wrong, roster }))).toBe('bad-group-info');
+    }
+    okValue(await post(alice, { commit, welcome, groupInfo, roster }));
+    alice.setState(group, next);
+    await bob.catchUp();
+
+    const back = await bob.prepareExternal(group, true);
+    const nobody = { added: [], removed: [] };
+    const bundle = { commit: back.commit, groupInfo: back.groupInfo };
+    expect(reasonOf(await post(alice, { ...bundle, roster: nobody }))).toBe('wrong-sender');
+    expect(reasonOf(await post(bob, { ...bundle, roster: { added: [], removed: [alice.id] } }))).toBe(
+      'roster-mismatch',
+    );
+    okValue(await post(bob, { ...bundle, roster: nobody }));
   });
 
   it('takes no handshakes in the open, as another group takes no private ones', async () => {

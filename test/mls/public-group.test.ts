@@ -235,6 +235,14 @@ describe('a valid bundle with one thing changed is refused with the reason for i
       () => withProposals({ proposalType: 'remove', remove: { removed: 0x7fffffff } }),
     ],
     [
+      'more proposals than are looked at (D13)',
+      'too-many-proposals',
+      () => {
+        const removal: Proposal = { proposalType: 'remove', remove: { removed: 1 } };
+        return withProposals(...Array.from({ length: 4001 }, () => removal));
+      },
+    ],
+    [
       'the same remove twice',
       'conflicting-proposals',
       () =>
@@ -492,6 +500,19 @@ describe('a valid bundle with one thing changed is refused with the reason for i
       },
     ],
     [
+      'a Welcome that names a package twice',
+      'welcome-mismatch',
+      async () => {
+        const made = await adding();
+        const decoded = decodeMessage(made.welcome!);
+        if ('malformed' in decoded || decoded.message.wireformat !== 'mls_welcome') throw new Error('no Welcome');
+        const { message } = decoded;
+        const { secrets } = message.welcome;
+        const twice = { ...message, welcome: { ...message.welcome, secrets: [...secrets, ...secrets] } };
+        return [bundleOf(made, { welcome: encodeMlsMessage(twice) }), people.alice];
+      },
+    ],
+    [
       'a Welcome for somebody else',
       'welcome-mismatch',
       async () => {
@@ -571,6 +592,15 @@ describe('external commits', () => {
     expect(await signed((commit) => ({ ...commit, proposals: [remove(2), ...inits(commit)] }))).toBe('external-remove');
     expect(await signed((commit) => ({ ...commit, proposals: inits(commit) }))).not.toBe('valid');
     expect(await signed((commit) => ({ ...commit, proposals: [remove(1)] }))).toBe('external-init');
+    expect(await signed((commit) => ({ ...commit, proposals: [...commit.proposals, ...inits(commit)] }))).toBe(
+      'external-init',
+    );
+    const beside = [rolesProposal(encodeRoles(rolesWith('bob'))), await addProposal(dave)].map(inline);
+    for (const other of beside) {
+      expect(await signed((commit) => ({ ...commit, proposals: [...commit.proposals, other] }))).toBe(
+        'unsupported-proposal',
+      );
+    }
     expect(
       await signed((commit) => ({
         ...commit,
@@ -625,7 +655,13 @@ describe('standalone proposals', () => {
     };
     expect(await verdict(await createCommit(suite, alice, options), people.alice)).toBe('uncovered-proposal');
     const seen = await mustReceive(suite, alice, proposal, 'proposal');
-    expect(await verdict(await createCommit(suite, seen.state, options), people.alice)).toBe('valid');
+    const covering = await createCommit(suite, seen.state, options);
+    expect(await verdict(covering, people.alice)).toBe('valid');
+    const twice = await resigned(suite, alice, covering.commit, (commit) => ({
+      ...commit,
+      proposals: [...commit.proposals, ...commit.proposals],
+    }));
+    expect(await verdict(bundleOf(covering, { commit: twice }), people.alice)).toBe('duplicate-proposal');
     expect(await verdict(await createCommit(suite, alice, { remove: [1], ...options }), people.alice)).toBe('valid');
     const seenByCarol = await mustReceive(suite, carol, proposal, 'proposal');
     expect(await verdict(await createCommit(suite, seenByCarol.state, options), people.carol)).toBe('valid');

@@ -53,3 +53,19 @@ test('bytes that are not UTF-8 are not turned into replacement characters', () =
   expect(fromUtf8(Uint8Array.of(0xff, 0x41))).toBeUndefined();
   expect(fromUtf8(toUtf8('grüße'))).toBe('grüße');
 });
+
+test('bytes are equal when each of them is: of any length, from any place, whichever of them differs', () => {
+  const lengths = fc.integer({ min: 0, max: 2100 });
+  fc.assert(
+    fc.property(lengths, fc.nat(7), fc.nat(7), fc.nat(), (length, before, other, at) => {
+      const left = new Uint8Array(before + length + 3).fill(7).subarray(before, before + length);
+      const right = Buffer.alloc(other + length + 3, 7).subarray(other, other + length);
+      expect(equalBytes(left, right)).toBe(true);
+      expect(equalBytes(left, right.subarray(0, -1))).toBe(length === 0);
+      if (length === 0) return;
+      right[at % length]! ^= 1 << (at % 8);
+      expect([equalBytes(left, right), equalBytes(right, left)]).toEqual([false, false]);
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -62,6 +62,7 @@ const STANDS_ON = {
   forbidden: 'tables',
   // the roles and the members as the epoch began
   'join-closed': 'nothing',
+  'returning-administrator': 'nothing',
   'bad-roles': 'nothing',
   'no-administrator': 'nothing',
   'unsupported-extension': 'nothing',

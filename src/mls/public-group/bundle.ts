@@ -6,9 +6,9 @@ import { encodeKeyPackage } from 'ts-mls/keyPackage.js';
 import { equalBytes, toHex } from '../../wire/bytes.ts';
 import type { Sha256 } from '../../wire/ids.ts';
 import { decodeMessage } from '../encoding/decode.ts';
+import { isUsableKemKey } from '../encoding/kem-key.ts';
 import { refHash } from '../encoding/ref-hash.ts';
 import { encodeTree } from '../encoding/tree-codec.ts';
-import { PUBLIC_KEY_BYTES } from '../suite.ts';
 import type { SignatureCheck } from './commit.ts';
 import { type GroupData, leafNodeAt } from './group.ts';
 import { type Refused, refused } from './refusal.ts';
@@ -57,7 +57,7 @@ export function checkGroupInfo(
   };
 }
 
-/** A Welcome is there exactly when members are added, and names their packages, each once. */
+/** A Welcome is there exactly when members are added, and names their packages, each once, sealed so that it could be opened. */
 export function welcomeRefusal(
   next: GroupData,
   adds: readonly KeyPackage[],
@@ -73,6 +73,7 @@ export function welcomeRefusal(
   const isComplete =
     cipherSuite === next.context.cipherSuite &&
     secrets.length === adds.length &&
+    secrets.every(({ encryptedGroupSecrets }) => isUsableKemKey(encryptedGroupSecrets.kemOutput)) &&
     named.size === adds.length &&
     adds.every((keyPackage) => named.has(toHex(referenceOf(keyPackage, sha256))));
   return isComplete ? undefined : refused('welcome-mismatch');
@@ -92,7 +93,7 @@ export function hasExternalPub({ extensions }: GroupInfo): boolean {
 function isPublicKey(extensionData: Uint8Array): boolean {
   try {
     const decoded = decodeVarLenData(extensionData, 0);
-    return decoded !== undefined && decoded[0].length === PUBLIC_KEY_BYTES && decoded[1] === extensionData.length;
+    return decoded !== undefined && isUsableKemKey(decoded[0]) && decoded[1] === extensionData.length;
   } catch {
     return false; // the library throws where the data ends early
   }

@@ -15,7 +15,7 @@ import type { GroupRoles } from '../roles.ts';
 import type { Suite } from '../suite.ts';
 import { conceal, type GroupData, leafNodeAt, memberOf, type PublicGroup, reveal } from './group.ts';
 import { type HashedTree, treeHashOf, withNodes } from './hashed-tree.ts';
-import { leafRefusal, successorRefusal, uniquenessRefusal } from './leaf-rules.ts';
+import { newLeafRefusal, successorRefusal, uniquenessRefusal } from './leaf-rules.ts';
 import { type ProposalPlan, planProposals, resolveProposals } from './proposals.ts';
 import { isRefused, type PublicGroupRefusal, type Refused, refused } from './refusal.ts';
 import { applyPath } from './update-path.ts';
@@ -107,7 +107,7 @@ export function evolveCommit(data: GroupData, bytes: Uint8Array, sha256: Sha256)
   let tree: HashedTree = withNodes(data.tree, nodes);
   if (path !== undefined) {
     const leafProblem =
-      leafRefusal(path.leafNode, 'commit', data.context.cipherSuite, plan.extensions) ??
+      newLeafRefusal(path.leafNode, 'commit', data.context, plan.extensions) ??
       (before === undefined ? undefined : successorRefusal(before, path.leafNode));
     if (leafProblem !== undefined) return leafProblem;
     const walked = applyPath(tree, committer, path, mutated.addedLeaves, sha256);

@@ -1,12 +1,38 @@
-import { decodeRequiredCapabilities, type Extension } from 'ts-mls';
+import type { Extension, GroupContext } from 'ts-mls';
 import { extensionTypeToNumber } from 'ts-mls/extension.js';
-import type { LeafNode } from 'ts-mls/leafNode.js';
+import { encodeLeafNode, type LeafNode } from 'ts-mls/leafNode.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import { identityOfCredential } from '../config.ts';
+import { isUsableKemKey } from '../encoding/kem-key.ts';
 import { firstClash } from '../encoding/uniques.ts';
 import { PUBLIC_KEY_BYTES } from '../suite.ts';
+import { requiredIn } from './context-extensions.ts';
 import type { HashedTree } from './hashed-tree.ts';
 import { type Refused, refused } from './refusal.ts';
+
+/** As large as the leaf of a key package can be: every member keeps it, and each newcomer loads it (D13). */
+const LEAF_MAX_BYTES = 4096;
+
+/**
+ * What a leaf must be that a commit brings: all of {@link leafRefusal}, of bounded size, with a key that others can seal to, and able to
+ * do what the group asked for until now as well, for members hold it against that.
+ *
+ * @param extensions of the epoch that the commit begins
+ */
+export function newLeafRefusal(
+  leaf: LeafNode,
+  source: LeafNode['leafNodeSource'],
+  context: GroupContext,
+  extensions: readonly Extension[],
+): Refused | undefined {
+  if (encodeLeafNode(leaf).length > LEAF_MAX_BYTES) return refused('bad-leaf', `longer than ${LEAF_MAX_BYTES} bytes`);
+  if (!isUsableKemKey(leaf.hpkePublicKey)) return refused('bad-leaf', 'a key that nobody can seal to');
+  const refusal = leafRefusal(leaf, source, context.cipherSuite, extensions);
+  if (refusal !== undefined || extensions === context.extensions) return refusal;
+  return supportsGroup(leaf, context.extensions)
+    ? undefined
+    : refused('unsupported-extension', 'a leaf that does not support the group as it was');
+}
 
 /** What a leaf must be able to do in a group with these extensions (RFC 9420 §7.3). */
 export function leafRefusal(
@@ -37,11 +63,10 @@ export function leafRefusal(
 /** Whether a leaf supports every extension of the group and what `required_capabilities` asks (§11.1, §13.3). */
 export function supportsGroup(leaf: LeafNode, groupExtensions: readonly Extension[]): boolean {
   if (!supports(leaf, groupExtensions)) return false;
-  const required = groupExtensions.find((extension) => extension.extensionType === 'required_capabilities');
+  const required = requiredIn(groupExtensions);
   if (required === undefined) return true;
-  const decoded = decodeRequiredCapabilities(required.extensionData, 0);
-  if (decoded === undefined) return false;
-  const [{ extensionTypes, proposalTypes, credentialTypes }] = decoded;
+  if (required === 'malformed') return false;
+  const { extensionTypes, proposalTypes, credentialTypes } = required;
   const { capabilities } = leaf;
   return (
     extensionTypes.every((type) => capabilities.extensions.includes(type)) &&

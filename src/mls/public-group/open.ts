@@ -9,9 +9,10 @@ import { decodeTree } from '../encoding/tree-codec.ts';
 import { rolesIn } from '../framing.ts';
 import { hasExternalPub } from './bundle.ts';
 import { leafCheck, runChecks, type SignatureCheck } from './commit.ts';
+import { contextExtensionsRefusal } from './context-extensions.ts';
 import { conceal, type GroupData, leafNodeAt, memberOf, membersOfTree, type PublicGroup } from './group.ts';
 import { createHashedTree, treeHashOf } from './hashed-tree.ts';
-import { leafRefusal, uniquenessRefusal } from './leaf-rules.ts';
+import { leafRefusal, newLeafRefusal, uniquenessRefusal } from './leaf-rules.ts';
 import { administratorRefusal } from './policy.ts';
 import { isRefused, type Refused, refused } from './refusal.ts';
 import { areParentHashesValid } from './update-path.ts';
@@ -64,6 +65,11 @@ export async function verifyNewGroup(
   if (member === undefined || others.length > 0 || member.leaf !== 0) return refused('bad-tree', 'not a group of one');
   if (member.identity !== rules.caller) return refused('wrong-sender');
   if (rolesIn(context.extensions) === undefined) return refused('bad-roles');
+  const founder = leafNodeAt(opened.data, member.leaf)!;
+  const unsound =
+    contextExtensionsRefusal(context.extensions) ??
+    newLeafRefusal(founder, founder.leafNodeSource, context, context.extensions);
+  if (unsound !== undefined) return unsound;
   const unadministered = administratorRefusal(context.extensions, [member.identity]);
   if (unadministered !== undefined) return unadministered;
   if (!hasExternalPub(opened.groupInfo)) return refused('external-pub-missing');

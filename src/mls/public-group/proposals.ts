@@ -2,9 +2,11 @@ import type { KeyPackage, Proposal } from 'ts-mls';
 import type { Commit } from 'ts-mls/commit.js';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import { equalBytes } from '../../wire/bytes.ts';
+import { isUsableKemKey } from '../encoding/kem-key.ts';
 import { type HandshakeSender, rolesIn } from '../framing.ts';
+import { contextExtensionsRefusal } from './context-extensions.ts';
 import { type GroupData, leafNodeAt, memberOf, membersOfTree, type PendingProposal } from './group.ts';
-import { clashRefusal, leafRefusal, successorRefusal, supportsGroup } from './leaf-rules.ts';
+import { clashRefusal, newLeafRefusal, successorRefusal, supportsGroup } from './leaf-rules.ts';
 import { type Refused, refused } from './refusal.ts';
 
 /** A commit with more proposals than this is refused before any of them is looked at (D13). */
@@ -88,6 +90,8 @@ export function planProposals(
         replacements += 1;
         break;
       case 'external_init':
+        // nobody could open it, so nobody could follow
+        if (!isUsableKemKey(proposal.externalInit.kemOutput)) return refused('external-init', 'no usable kem_output');
         externalInits += 1;
         break;
       default:
@@ -151,8 +155,7 @@ function leavesRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined
   }
   for (const { leaf, node } of plan.updates) {
     const refusal =
-      leafRefusal(node, 'update', data.context.cipherSuite, plan.extensions) ??
-      successorRefusal(leafNodeAt(data, leaf)!, node);
+      newLeafRefusal(node, 'update', data.context, plan.extensions) ?? successorRefusal(leafNodeAt(data, leaf)!, node);
     if (refusal !== undefined) return refusal;
   }
   return undefined;
@@ -163,7 +166,7 @@ function addsRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined {
     if (cipherSuite !== data.context.cipherSuite || version !== data.context.version) {
       return refused('bad-key-package', 'of another suite or version');
     }
-    const refusal = leafRefusal(leafNode, 'key_package', cipherSuite, plan.extensions);
+    const refusal = newLeafRefusal(leafNode, 'key_package', data.context, plan.extensions);
     if (refusal !== undefined) return refusal;
   }
   return undefined;
@@ -171,15 +174,22 @@ function addsRefusal(data: GroupData, plan: ProposalPlan): Refused | undefined {
 
 /**
  * D10 for the leaves that proposals bring. Found here and not only in the finished tree, so that a proposal with
- * somebody else's key is refused by itself, and of two with one key a commit may leave one out.
+ * somebody else's key is refused by itself, and of two with one key a commit may leave one out. Who is added has no key of a leaf that
+ * is replaced in the same commit either: members compare with the tree as it was.
  */
 function keysRefusal({ tree }: GroupData, { updates, adds, removes }: ProposalPlan): Refused | undefined {
-  const fresh = [...updates.map(({ node }) => node), ...adds.map(({ leafNode }) => leafNode)];
+  const added = adds.map(({ leafNode }) => leafNode);
+  const fresh = [...updates.map(({ node }) => node), ...added];
   if (fresh.length === 0) return undefined;
   const gone = new Set([...removes, ...updates.map(({ leaf }) => leaf)].map((leaf) => leaf * 2));
-  return clashRefusal(
+  const clash = clashRefusal(
     fresh,
     tree.nodes.filter((_, index) => !gone.has(index)),
+  );
+  if (clash !== undefined || added.length === 0 || updates.length === 0) return clash;
+  return clashRefusal(
+    added,
+    updates.map(({ leaf }) => tree.nodes[leaf * 2]),
   );
 }
 
@@ -188,11 +198,11 @@ function extensionsRefusal(data: GroupData, plan: ProposalPlan): Refused | undef
   if (rolesIn(plan.extensions) === undefined && rolesIn(data.context.extensions) !== undefined) {
     return refused('bad-roles', 'roles cannot be dropped');
   }
-  const types = plan.extensions.map((extension) => extension.extensionType);
-  if (new Set(types).size !== types.length) return refused('unsupported-extension', 'an extension twice');
-  const replaced = new Set([...plan.removes, ...plan.updates.map(({ leaf }) => leaf)]);
+  const unsound = contextExtensionsRefusal(plan.extensions);
+  if (unsound !== undefined) return unsound;
+  // also those that go or change in this commit: members ask the tree as it was
   for (const { leaf } of membersOfTree(data)) {
-    if (!replaced.has(leaf) && !supportsGroup(leafNodeAt(data, leaf)!, plan.extensions)) {
+    if (!supportsGroup(leafNodeAt(data, leaf)!, plan.extensions)) {
       return refused('unsupported-extension', `leaf ${leaf} does not support it`);
     }
   }

@@ -14,7 +14,7 @@ import {
 import type { UpdatePath } from 'ts-mls/updatePath.js';
 import { equalBytes } from '../../wire/bytes.ts';
 import type { Sha256 } from '../../wire/ids.ts';
-import { PUBLIC_KEY_BYTES } from '../suite.ts';
+import { isUsableKemKey } from '../encoding/kem-key.ts';
 import { type HashedTree, subtreeHash, subtreeHashWithout, withNodes } from './hashed-tree.ts';
 import { type Refused, refused } from './refusal.ts';
 
@@ -51,12 +51,14 @@ export function applyPath(
     const { hpkePublicKey, encryptedPathSecret } = path.nodes[i]!;
     const expected = receivers.filter((node) => !excluded.has(node)).length;
     const isSealed = encryptedPathSecret.every(
-      (sealed) => sealed.kemOutput.length === PUBLIC_KEY_BYTES && sealed.ciphertext.length === SEALED_SECRET_BYTES,
+      (sealed) => isUsableKemKey(sealed.kemOutput) && sealed.ciphertext.length === SEALED_SECRET_BYTES,
     );
-    if (hpkePublicKey.length !== PUBLIC_KEY_BYTES || encryptedPathSecret.length !== expected || !isSealed) {
+    if (!isUsableKemKey(hpkePublicKey) || encryptedPathSecret.length !== expected || !isSealed) {
       return refused('bad-path', `node ${i} of the path`);
     }
   }
+
+  if (isReused(tree.nodes, direct, path)) return refused('duplicate-key', 'a key that the path replaces');
 
   const nodes = tree.nodes.slice();
   for (const node of direct) nodes[node] = undefined;
@@ -73,6 +75,19 @@ export function applyPath(
   if (path.leafNode.leafNodeSource !== 'commit') return refused('bad-leaf', 'the leaf of a path is of another source');
   if (!equalBytes(path.leafNode.parentHash, parentHash)) return refused('bad-parent-hash');
   return withNodes(tree, nodes);
+}
+
+/**
+ * RFC 9420 §12.4.2: no key of the path appears in the tree that it is applied to, also not in a node that it replaces. All other nodes
+ * are compared with the finished tree.
+ */
+function isReused(nodes: RatchetTree, direct: readonly NodeIndex[], path: UpdatePath): boolean {
+  const replaced = direct.flatMap((index) => {
+    const node = nodes[index];
+    return node?.nodeType === 'parent' ? [node.parent.hpkePublicKey] : [];
+  });
+  const fresh = [path.leafNode.hpkePublicKey, ...path.nodes.map(({ hpkePublicKey }) => hpkePublicKey)];
+  return fresh.some((key) => replaced.some((old) => equalBytes(old, key)));
 }
 
 /**

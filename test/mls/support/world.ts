@@ -31,7 +31,19 @@ import { founded, mustJoin, mustReceive, NOW, type Person, packageOf, person, ro
 import type { Random } from './random.ts';
 
 /** More people than one world ever has. */
-const PEOPLE_MAX = 300;
+const PEOPLE_MAX = 600;
+
+/** What changes who is in the group, or its leaves; the other steps are `rotate`, and `nothing` where a draw was impossible. */
+export const CHANGES = [
+  'add',
+  'remove',
+  'add and remove',
+  'add by reference',
+  'leave',
+  'external join',
+  'resync',
+] as const;
+type Done = (typeof CHANGES)[number] | 'rotate' | 'nothing';
 
 interface Player {
   who: Person;
@@ -53,8 +65,8 @@ export interface Handshake {
 
 /** A group of simulated clients under random membership changes, checked after each. */
 export interface World {
-  /** One random change, delivered to everybody, then one message to everybody. Returns what was done. */
-  step(): Promise<string>;
+  /** One random change, delivered to everybody, then one message to everybody; or nothing at all. Returns what was done. */
+  step(): Promise<Done>;
   readonly size: () => number;
 }
 
@@ -69,6 +81,8 @@ export async function createWorld(
 ): Promise<World> {
   let born = 0;
   const newPerson = () => person(suite, `person ${born++}`);
+  // who comes from outside is nobody whom the roles name already
+  const newGuest = () => person(suite, `guest ${born++}`);
   const founder = await newPerson();
   const { state, groupInfo } = await founded(suite, founder, random.bytes(16), everybodyAdministers('admins'));
   await options.onFounded?.(groupInfo, founder.identity);
@@ -79,6 +93,7 @@ export async function createWorld(
 
   const byIdentity = (identity: string) => players.find((player) => player.who.identity === identity)!;
   const others = (self: Player) => players.filter((player) => player !== self);
+  const administrators = () => players.filter(({ who }) => !who.name.startsWith('guest'));
 
   /** Everybody but the committer takes the commit; who is removed notices and goes. */
   async function deliver(
@@ -136,10 +151,11 @@ export async function createWorld(
   ) {
     const inline = await Promise.all(newcomers.map(async (who) => ({ who, own: await packageOf(suite, who) })));
     const inlineTree = random.below(2) === 0;
+    const mayAll = administrators().includes(committer);
     const committed = await createCommit(suite, committer.state, {
       add: inline.map(({ own }) => own.bytes),
       remove: remove.map((player) => ownLeafOf(player.state)),
-      ...(random.below(12) === 0 ? { roles: everybodyAdministers(random.pick(['admins', 'members'])) } : {}),
+      ...(mayAll && random.below(12) === 0 ? { roles: everybodyAdministers(random.pick(['admins', 'members'])) } : {}),
       authenticatedData: random.bytes(random.below(40)),
       inlineTree,
       groupInfoTree: random.below(2) === 0,
@@ -156,7 +172,7 @@ export async function createWorld(
   async function external(resync: boolean) {
     const lost = resync ? random.pick(players) : undefined;
     const helper = lost === undefined ? random.pick(players) : random.pick(others(lost));
-    let who = lost?.who ?? (await newPerson());
+    let who = lost?.who ?? (await newGuest());
     if (lost !== undefined && random.below(2) === 0)
       who = { ...(await person(suite, who.name)), identity: who.identity };
     const inside = random.below(2) === 0;
@@ -174,31 +190,35 @@ export async function createWorld(
     players.push(playerOf(who, joined.state));
   }
 
-  async function change(): Promise<string> {
-    const committer = random.pick(players);
+  async function change(): Promise<Done> {
+    const committer = random.pick(administrators());
     const room = options.maxMembers - players.length;
     const people = (count: number) => Promise.all(Array.from({ length: Math.min(count, room) }, newPerson));
     const targets = (count: number) => random.sample(others(committer), Math.min(count, players.length - 2));
     switch (random.below(10)) {
       case 0:
       case 1:
+        if (room < 1) return 'nothing';
         await commit(committer, await people(1 + random.below(3)), [], []);
         return 'add';
       case 2:
       case 3:
+        if (players.length < 3) return 'nothing';
         await commit(committer, [], targets(1 + random.below(2)), []);
         return 'remove';
       case 4:
+        if (room < 1 || players.length < 3) return 'nothing';
         await commit(committer, await people(1 + random.below(2)), targets(1 + random.below(2)), []);
         return 'add and remove';
       case 5: {
-        if (room < 1 || players.length < 2) return 'nothing';
+        const proposers = administrators().filter((player) => player !== committer);
+        if (room < 1 || proposers.length < 1) return 'nothing';
         const who = await newPerson();
         const own = await packageOf(suite, who);
         const decoded = decodeMessage(own.bytes);
         if ('malformed' in decoded || decoded.message.wireformat !== 'mls_key_package') throw new Error('no package');
         const { keyPackage } = decoded.message;
-        await propose(random.pick(others(committer)), { proposalType: 'add', add: { keyPackage } });
+        await propose(random.pick(proposers), { proposalType: 'add', add: { keyPackage } });
         await commit(committer, [], [], [{ who, own }]);
         return 'add by reference';
       }
@@ -218,7 +238,7 @@ export async function createWorld(
         await external(true);
         return 'resync';
       default:
-        await commit(committer, [], [], []);
+        await commit(random.pick(players), [], [], []);
         return 'rotate';
     }
   }
@@ -266,6 +286,7 @@ export async function createWorld(
     size: () => players.length,
     async step() {
       const done = await change();
+      if (done === 'nothing') return done;
       await check();
       restartSome();
       await talk();
@@ -274,7 +295,7 @@ export async function createWorld(
   };
 }
 
-/** Random members do everything here, so all of them may. */
+/** Random members do everything here, so all of them may, but who joined from outside. */
 function everybodyAdministers(invite: GroupRoles['invite']): GroupRoles {
   return { ...rolesWith(...Array.from({ length: PEOPLE_MAX }, (_, i) => `person ${i}`)), invite };
 }
