@@ -43,11 +43,23 @@ export interface Stage extends AsyncDisposable {
   ): Promise<{ readonly code: number; readonly lines: PrintedLine[]; readonly said: string }>;
 }
 
+/** Settings of programs that are in use here, a cluster say, are not those of the demonstration; a nats-server is. */
+const SETTINGS = /^(MLSD|MLSCHAT)_/;
+const KEPT = 'MLSD_NATS_SERVER';
+
+/** The environment of every process on the stage: plain text, and nobody's settings. */
+export function stageEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(
+    ([name]) => (name === KEPT || !SETTINGS.test(name)) && name !== 'FORCE_COLOR',
+  );
+  return { ...Object.fromEntries(kept), NO_COLOR: '1' };
+}
+
 /** A folder of its own for server and people, gone at the end, with every process that was started. */
 export async function openStage(narrator: Narrator, signal: AbortSignal): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'mlsd-demo-'));
   const children: Child[] = [];
-  const env = { ...process.env, NO_COLOR: '1' };
+  const env = stageEnvironment(process.env);
   // Should the demonstration itself break, nothing is left running.
   const killAll = () => {
     for (const child of children) child.kill('SIGKILL');

@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   /** The text of a NATS credentials file. */
   readonly credentials?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** How long JetStream may take to answer at all, ms: a minute unless somebody else waits for it. */
+  readonly firstAnswerMs?: number | undefined;
 }
 
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
@@ -163,7 +165,7 @@ export async function openConnection(options: ConnectionOptions): Promise<LogCon
     [Symbol.asyncDispose]: close,
   };
   try {
-    await firstAnswer(connection, options.signal);
+    await firstAnswer(connection, options);
   } catch (error) {
     await close();
     throw error;
@@ -229,7 +231,26 @@ async function dial(options: ConnectionOptions, reconnectDelayHandler: () => num
     });
   } catch (cause) {
     const code = isRefusal(cause) ? 'rejected' : 'unavailable';
-    throw new LogError(code, `no connection to ${options.servers.join(', ')}: ${messageOf(cause)}`, { cause });
+    throw new LogError(code, `no connection to ${options.servers.join(', ')}: ${dialFailure(cause)}`, { cause });
+  }
+}
+
+/** The library says some of it in codes only. */
+function dialFailure(cause: unknown): string {
+  if (!(cause instanceof NatsError)) return messageOf(cause);
+  switch (cause.code) {
+    case ErrorCode.ConnectionRefused:
+      return 'nothing listens there';
+    case ErrorCode.ConnectionTimeout:
+    case ErrorCode.Timeout:
+      return 'nobody answers there';
+    case ErrorCode.AuthorizationViolation:
+    case ErrorCode.BadAuthentication:
+      return 'it lets nobody in with this token or these credentials, or without any';
+    case ErrorCode.BadCreds:
+      return 'the credentials file holds no credentials';
+    default:
+      return messageOf(cause);
   }
 }
 
@@ -239,8 +260,9 @@ function isRefusal(cause: unknown): boolean {
 }
 
 /** A server that has just started listens before JetStream answers. */
-async function firstAnswer(connection: LogConnection, signal: AbortSignal | undefined): Promise<void> {
-  const deadline = performance.now() + FIRST_ANSWER_TIMEOUT_MS;
+async function firstAnswer(connection: LogConnection, options: ConnectionOptions): Promise<void> {
+  const { signal, firstAnswerMs = FIRST_ANSWER_TIMEOUT_MS } = options;
+  const deadline = performance.now() + firstAnswerMs;
   for (let attempt = 0; ; attempt += 1) {
     let reason: string;
     try {
@@ -251,9 +273,14 @@ async function firstAnswer(connection: LogConnection, signal: AbortSignal | unde
       if (!(error instanceof LogError && error.retryable)) throw error;
       reason = error.message;
     }
-    if (performance.now() > deadline) throw new LogError('unavailable', `JetStream does not answer: ${reason}`);
+    if (performance.now() > deadline) throw silentJetStream(options, reason);
     await wait(backoffMs(FIRST_ANSWER, attempt), signal);
   }
+}
+
+function silentJetStream({ servers }: ConnectionOptions, reason: string): LogError {
+  const where = servers.join(', ');
+  return new LogError('unavailable', `JetStream does not answer at ${where} (is it switched on there?): ${reason}`);
 }
 
 function whenConnected(connection: LogConnection, timeoutMs: number, signal?: AbortSignal): Promise<void> {

@@ -64,6 +64,9 @@ export interface LogInspection extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Whoever looks at a cluster wants to know that it does not answer, not to wait for it. */
+const FIRST_ANSWER_OF_OTHERS_MS = 5_000;
+
 interface AccountInfo {
   readonly storage: number;
   readonly limits: { readonly max_storage: number };
@@ -129,7 +132,7 @@ export async function openInspection(place: InspectPlace, signal?: AbortSignal):
 }
 
 async function reach(place: InspectPlace, opened: Close[], signal?: AbortSignal) {
-  if (place.kind === 'remote') return place;
+  if (place.kind === 'remote') return { ...place, firstAnswerMs: FIRST_ANSWER_OF_OTHERS_MS };
   if (place.kind === 'running') {
     const { url, token } = await findRunningServer(place.folder, signal);
     return { servers: [url], token };

@@ -109,6 +109,9 @@ const DURABILITY_TEXT: Readonly<Record<Durability, string>> = {
   unknown: 'fsync as the server is set up (by default every 2 minutes)',
 };
 
+/** How long one try waits for the JetStream of servers that others run. */
+const FIRST_ANSWER_OF_OTHERS_MS = 3_000;
+
 /**
  * Opens the log: starts or reaches the server, finds or makes the stream, starts the log when it is new.
  *
@@ -161,6 +164,8 @@ async function openStarted(options: OpenLogOptions, server: NatsServer | undefin
     servers: 'folder' in place ? [server!.url] : place.servers,
     token: 'folder' in place ? server!.token : place.token,
     credentials: 'folder' in place ? undefined : place.credentials,
+    // Whoever set a time is told what is waited for, and when it is over: see `untilReached`.
+    firstAnswerMs: 'folder' in place || place.waitMs === undefined ? undefined : FIRST_ANSWER_OF_OTHERS_MS,
     signal,
   });
   const publisher = createPublisher(connection);

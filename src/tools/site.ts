@@ -62,13 +62,28 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     throw await closedAfter(error, opened);
   }
   const tablesFolder = join(dataFolder, 'tables');
+  const opening: Promise<unknown>[] = [];
+  const once = <Made>(make: () => Promise<Made>): (() => Promise<Made>) => {
+    let made: Promise<Made> | undefined;
+    return () => {
+      if (made === undefined) {
+        made = make();
+        opening.push(made);
+      }
+      return made;
+    };
+  };
   const workFolder = once(async () => {
     await removeAbandoned(dataFolder);
     const path = await mkdtemp(join(dataFolder, `${WORK}${process.pid}-`));
     opened.push(() => rm(path, { recursive: true, force: true }));
     return path;
   });
-  const close = (): Promise<void> => closeAll(opened);
+  // What is still being opened is waited for: nobody else would close it, and its nats-server would run on.
+  const close = async (): Promise<void> => {
+    await Promise.allSettled(opening);
+    await closeAll(opened);
+  };
   return {
     options,
     running: lock === undefined,
@@ -142,12 +157,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-function once<Made>(make: () => Promise<Made>): () => Promise<Made> {
-  let made: Promise<Made> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/bin/mlsd/arguments.ts';
 import { checkSettings, type ServerConfig } from '../../src/bin/mlsd/config.ts';
@@ -95,6 +96,22 @@ describe('the settings of mlsd', () => {
     expect(problems(await settings(['--port', '1', '--port', '2']))).toMatch(/--port is given twice/);
   });
 
+  it('name one limit or the other by mistake, and are told which was meant; times are ones that a timer can keep', async () => {
+    expect(problems(await settings(['--limit', 'pageMaxEntris=3']))).toMatch(/did you mean pageMaxEntries\?/);
+    expect(problems(await settings(['--limit', 'nonsense=3']))).toMatch(/mlsd serve --help lists/);
+    for (const name of ['heartbeatMs', 'waitMaxMs', 'headersTimeoutMs', 'bodyTimeoutMs', 'drainTimeoutMs']) {
+      expect(problems(await settings(['--limit', `${name}=2147483648`]))).toContain(`${name} a whole number`);
+      expect('config' in (await settings(['--limit', `${name}=2147483647`]))).toBe(true);
+    }
+    expect(problems(await settings(['--limit', 'attachmentRetentionMs=1']))).toContain('from 100 to');
+  });
+
+  it('take a nats-server by its path, or by its bare name from PATH', async () => {
+    const program = async (name: string) => config(await settings(['--nats-server', name])).log;
+    expect(await program('nats-server')).toEqual({ kind: 'embedded', program: 'nats-server' });
+    expect(await program('./nats-server')).toEqual({ kind: 'embedded', program: resolve('nats-server') });
+  });
+
   it('D12: plain HTTP only on loopback, or behind a stated TLS proxy', async () => {
     for (const host of ['0.0.0.0', '::', '192.168.1.5', 'chat.example']) {
       expect(problems(await settings(['--host', host]))).toMatch(/--behind-tls-proxy/);
@@ -133,7 +150,7 @@ describe('mlsd', () => {
   it('exits 2 for wrong settings and says which', async () => {
     expect(await run('serve', '--host', '0.0.0.0')).toMatchObject({ code: EXIT.usage, out: '' });
     expect((await run('serve', '--port', 'x')).err).toContain('--port');
-    expect((await run('serve', '--config-file', '/does/not/exist')).err).toContain('/does/not/exist');
+    expect((await run('serve', '--config-file', '/does/not/exist')).err).toContain('--config-file: /does/not/exist');
     expect(await run()).toMatchObject({ code: EXIT.usage });
     expect(await run('dance')).toMatchObject({ code: EXIT.usage });
   });
@@ -145,14 +162,58 @@ describe('mlsd', () => {
       [['verify', '--bogus'], 'mlsd: there is no option --bogus\n'],
       [['srever'], 'mlsd: there is no command srever; did you mean mlsd serve?\n'],
       [['dance'], 'mlsd: there is no command dance\n'],
+      [['log', 'shwo', '3'], 'mlsd: there is no command log shwo; did you mean mlsd log show?\n'],
     ] as const) {
       const { code, err } = await run(...argv);
       expect([code, err.startsWith(says) ? says : err]).toEqual([EXIT.usage, says]);
     }
   });
 
+  it('says in its own words what is too much and what is missing; nothing after -- is passed over', async () => {
+    for (const [argv, says] of [
+      [['serve', 'x'], 'mlsd: one word too many: x\n'],
+      [['serve', '--', 'x'], 'mlsd: too many words: x\n'],
+      [['rebuild', '--', 'now', 'please'], 'mlsd: too many words: now, please\n'],
+      [['export'], 'mlsd: FILE is missing\n'],
+      [['serve', '--port'], 'mlsd: there has to be a value after --port\n'],
+      [['log', 'tail', '-n'], 'mlsd: there has to be a value after -n\n'],
+      [['serve', '--config-file='], 'mlsd: --config-file: has to be a path, not ""\n'],
+    ] as const) {
+      const { code, err } = await run(...argv);
+      expect([argv, code, err.startsWith(says) ? says : err]).toEqual([argv, EXIT.usage, says]);
+    }
+  });
+
+  it('takes yes and no behind the = of a flag as in the environment, and refuses what is neither', async () => {
+    const parse = async (...argv: string[]) => await parseArguments(argv, { version: '1', columns: 100 });
+    for (const [text, dryRun] of [
+      ['yes', true],
+      ['1', true],
+      ['true', true],
+      ['no', false],
+      ['false', false],
+    ] as const) {
+      expect(await parse('compact', '--keep', '1', `--dry-run=${text}`)).toMatchObject({ command: { dryRun } });
+    }
+    for (const [text, accepted] of [
+      ['yes', true],
+      ['0', false],
+    ] as const) {
+      expect(config(await settings([`--accept-rollback=${text}`])).acceptRollback).toBe(accepted);
+    }
+    expect(problems(await settings(['--behind-tls-proxy=maybe']))).toMatch(
+      /--behind-tls-proxy: has to be true or false/,
+    );
+    expect(await parse('compact', '--keep', '1', '--dry-run=ja')).toMatchObject({
+      kind: 'usage',
+      reason: expect.stringContaining('--dry-run: has to be true or false'),
+    });
+    expect(problems(await settings(['--accept-rollback', '--accept-rollback=no']))).toContain('is given twice');
+  });
+
   it('shows help and version on standard output and exits 0', async () => {
     expect(await run('--help')).toMatchObject({ code: EXIT.done, err: '' });
+    expect(await run('-h')).toEqual(await run('--help'));
     expect(await run('--version')).toMatchObject({ code: EXIT.done, out: '9.9.9\n' });
   });
 });

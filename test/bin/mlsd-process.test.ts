@@ -1,5 +1,9 @@
-import { cp, readdir, rm, stat } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { cp, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/wire/bytes.ts';
 import { decodePage } from '../../src/wire/page.ts';
@@ -75,6 +79,30 @@ describe('mlsd serve', () => {
     expect(await taken.exited).toBe(1);
     expect(taken.errors.join('\n')).toMatch(new RegExp(`port ${port} .*--port`));
   });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'serves on when nobody takes what it logs: its log file is on a full disk, say',
+    async () => {
+      await using server = await startServerProcess();
+      await server.kill('SIGTERM');
+      const full = await open('/dev/full', 'w');
+      // another value than that of the log: it says so at the start
+      const args = [MLSD_PROGRAM, 'serve', '--data', server.folder, '--port', '0', '--limit', 'pastEpochs=4'];
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', full.fd] });
+      try {
+        const exited = new Promise((resolve) => child.once('exit', resolve));
+        const ready = once(createInterface({ input: child.stdout! }), 'line').then(([line]) => String(line));
+        const line = await Promise.race([ready, exited.then((code) => `ended with ${code}`)]);
+        expect(line).toContain('mlsd listening on');
+        expect((await fetch(`${/http:\/\/\S+/.exec(line)?.[0]}/readyz`)).status).toBe(200);
+        child.kill('SIGTERM');
+        expect(await exited).toBe(0);
+      } finally {
+        child.kill('SIGKILL');
+        await full.close();
+      }
+    },
+  );
 
   it('S7: keeps its folder and files for its owner alone', async () => {
     await using server = await startServerProcess();

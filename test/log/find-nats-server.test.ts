@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { acquireNatsServer, durabilityWarning, type Provider } from '../../src/log/nats-server/acquire.ts';
 import { mainArchive, parseSources, parseSourcesList } from '../../src/log/nats-server/apt-sources.ts';
-import { debianFamily, packageSources } from '../../src/log/nats-server/debian-package.ts';
+import {
+  createGetPackage,
+  debianFamily,
+  fetchFailure,
+  NoConnection,
+  packageSources,
+} from '../../src/log/nats-server/debian-package.ts';
 import { cachedBinary, cacheFolder, findNatsServer, type SearchPlaces } from '../../src/log/nats-server/find.ts';
 import { checkArchive, releaseArchive } from '../../src/log/nats-server/pinned-release.ts';
 import { formatVersion, parseVersion, probeBinary } from '../../src/log/nats-server/version.ts';
@@ -201,6 +207,32 @@ deb http://third.example/tool stable tool
     expect(debianFamily('ID=linuxmint\nID_LIKE="ubuntu debian"\n')).toBe('ubuntu');
     expect(debianFamily('ID=alpine\n')).toBeUndefined();
     expect(debianFamily('')).toBeUndefined();
+  });
+
+  test('that cannot be reached is told as that, and not asked for every suite again', async () => {
+    const apt = `W: Some index
+E: Failed to fetch http://mirror.example/debian/dists/sid/InRelease  Could not connect to 127.0.0.1:9 (127.0.0.1). - connect (111: Connection refused)
+E: Some index files failed to download. They have been ignored, or old ones used instead.
+`;
+    expect(fetchFailure(apt)).toMatch(/^http:\/\/mirror.example\/debian\/dists\/sid\/InRelease: Could not connect to/);
+    expect(fetchFailure('E: Unable to locate package nats-server\n')).toBeUndefined();
+
+    const [first, second] = packageSources('debian', parseSources(deb822));
+    const other = { ...first!, archive: { ...first!.archive, uri: 'http://elsewhere.example/debian' } };
+    const asked: string[] = [];
+    const answers = [new NoConnection('silent'), new Error('404  Not Found'), new Error('404  Not Found')];
+    const get = createGetPackage(async ({ archive, suites }) => {
+      asked.push(`${archive.uri} ${suites[0]}`);
+      throw answers[asked.length - 1];
+    });
+    await expect(get(first!, '/x')).rejects.toThrow('silent');
+    await expect(get(second!, '/x')).rejects.toThrow('cannot be reached');
+    for (let time = 0; time < 2; time += 1) await expect(get(other, '/x')).rejects.toThrow('404');
+    expect(asked).toEqual([
+      'http://mirror.example/debian sid',
+      'http://elsewhere.example/debian sid',
+      'http://elsewhere.example/debian sid',
+    ]);
   });
 
   test('no text makes reading the sources fail', () => {

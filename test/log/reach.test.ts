@@ -1,9 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { EXIT } from '../../src/bin/mlsd/process.ts';
 import { runMlsd } from '../../src/bin/mlsd/run.ts';
 import { LogError } from '../../src/log/errors.ts';
+import { parsePort } from '../../src/log/nats-server/child.ts';
+import { findNatsServer } from '../../src/log/nats-server/find.ts';
+import { spawnBound } from '../../src/log/nats-server/spawn-bound.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { untilReached } from '../../src/log/reach.ts';
 import type { AccountId, DeviceId } from '../../src/wire/ids.ts';
@@ -83,6 +86,38 @@ it('a log opens on a NATS server that is started after it was asked for; a wrong
     onNotice: expect.fail,
   });
   await expect(wrong).rejects.toMatchObject({ code: 'rejected' });
+});
+
+it('a NATS server without JetStream is waited for like one that is not there, and named as that', async () => {
+  await using folder = await tempFolder();
+  const config = join(folder.path, 'server.conf');
+  const ports = join(folder.path, 'ports');
+  await mkdir(ports);
+  await writeFile(config, `listen: "127.0.0.1:-1"\nports_file_dir: ${JSON.stringify(ports)}\n`);
+  const lock = await open(join(folder.path, 'lock'), 'w');
+  const child = await spawnBound((await findNatsServer()).path, ['-c', config], lock.fd);
+  try {
+    let port: number | undefined;
+    await until(async () => {
+      const [name] = await readdir(ports);
+      port = name === undefined ? undefined : parsePort(await readFile(join(ports, name), 'utf8'));
+      return port !== undefined;
+    });
+    const notices: string[] = [];
+    const stopping = new AbortController();
+    const opening = openLog({
+      ...{ domain: TEST_DOMAIN, tablesEmpty: true, signal: stopping.signal },
+      place: { servers: [`127.0.0.1:${port}`], waitMs: WAIT_MS },
+      onNotice: (text) => notices.push(text),
+    });
+    await until(() => notices.length > 0);
+    stopping.abort();
+    await expect(opening).rejects.toMatchObject({ code: 'aborted' });
+    expect(notices).toEqual([expect.stringMatching(/^waiting for the log: JetStream .*is it switched on there/)]);
+  } finally {
+    await child.stop();
+    await lock.close();
+  }
 });
 
 it('what stands beside the log is waited for like the log, and not at all where nothing is', async () => {

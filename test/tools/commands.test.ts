@@ -6,9 +6,10 @@ import { COMMANDS } from '../../src/bin/mlsd/commands.ts';
 import { EXIT } from '../../src/bin/mlsd/process.ts';
 import { runMlsd } from '../../src/bin/mlsd/run.ts';
 import { createProgress } from '../../src/tools/progress.ts';
+import { openSite } from '../../src/tools/site.ts';
 import { toBase64Url } from '../../src/wire/bytes.ts';
 import { tempFolder } from '../support/nats.ts';
-import { copyFolder, mlsd, type SeenServer, seenServer } from './support.ts';
+import { copyFolder, mlsd, type SeenServer, seenServer, siteOptions, withSite } from './support.ts';
 
 let seen: SeenServer;
 
@@ -88,6 +89,35 @@ describe('the commands of mlsd', () => {
     expect(await run(['log', 'show', 'x'])).toMatchObject({ code: EXIT.usage });
     const interrupted = await run(['verify'], seen.folder, AbortSignal.abort());
     expect(interrupted).toMatchObject({ code: EXIT.error, out: '', err: 'mlsd: interrupted (verify)\n' });
+  });
+
+  it('end with a sentence where a file cannot be written or is a folder, with nothing left running', async () => {
+    await using work = await tempFolder();
+    const folder = join(work.path, 'copy');
+    await copyFolder(seen.folder, folder);
+    const lost = mlsd('export', join(work.path, 'no', 'such', 'folder'), '--data', folder);
+    expect(await lost.exited).toBe(EXIT.error);
+    expect(lost.errors.join('\n')).toMatch(/no\/such\/folder\.partial: it is not there \(open\)/);
+    expect(await run(['export', join(work.path, 'file')], folder)).toMatchObject({ code: EXIT.done });
+    for (const [argv, says] of [
+      [['verify', work.path], /is a folder: name a file in it/],
+      [['backup', join(work.path, 'file')], /is a file: a backup needs a folder/],
+    ] as const) {
+      expect(await run(argv, folder)).toMatchObject({ code: EXIT.error, err: expect.stringMatching(says) });
+    }
+  });
+
+  it('close what was still being opened when they were given up', async () => {
+    await using work = await tempFolder();
+    const folder = join(work.path, 'copy');
+    await copyFolder(seen.folder, folder);
+    const site = await openSite(siteOptions(folder));
+    const opening = site.openLog();
+    await site.close();
+    await opening;
+    expect(
+      (await withSite(folder, async (again) => (await again.openLog()).report())).stream?.lastSequence,
+    ).toBeGreaterThan(0);
   });
 
   it('go from a server to an export and back by the command line alone', async () => {

@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs';
 import { nearest, unknownOption } from '../unknown-option.ts';
 import { COMMANDS, TOOL_SETTINGS, type ToolCommand } from './commands.ts';
 import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec, variableOf } from './options.ts';
+import { wordsOfFlags } from './words-of-flags.ts';
 
 /** The settings on the command line, and the config file it names. */
 interface Given {
@@ -48,6 +49,7 @@ export async function parseArguments(
     .strict()
     .version(about.version)
     .help()
+    .alias('help', 'h')
     .wrap(Math.min(about.columns ?? HELP_MAX_COLUMNS, HELP_MAX_COLUMNS))
     .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': true, 'greedy-arrays': false })
     .exitProcess(false)
@@ -63,23 +65,47 @@ export async function parseArguments(
     const reason = failure;
     const words = parsed._.map(String);
     await parse([...words, '--help']);
-    return { kind: 'usage', reason: unknownOption(argv, text) ?? unknownCommand(words) ?? reason };
+    return { kind: 'usage', reason: unknownOption(argv, text) ?? unknownCommand(words) ?? inOurWords(reason) };
   }
   if (text !== '') return { kind: 'text', text };
-  return understand(parsed as Readonly<Record<string, unknown>>, argv.includes('-'));
+  const flags = wordsOfFlags(argv, parsed);
+  if ('problem' in flags) return { kind: 'usage', reason: flags.problem };
+  const given = { ...(parsed as Readonly<Record<string, unknown>>), ...flags.texts };
+  const end = argv.indexOf('--');
+  return understand(given, argv.includes('-'), end === -1 ? [] : argv.slice(end + 1));
 }
 
 /** The command that is none, with the one that may have been meant; `undefined` when there is one of this name, or none was named. */
-function unknownCommand([name]: readonly string[]): string | undefined {
-  const known = ['serve', ...new Set(COMMANDS.map(({ usage }) => usage.split(' ', 1)[0]!))];
-  if (name === undefined || known.includes(name)) return undefined;
-  const near = nearest(name, known);
-  return `there is no command ${name}${near === undefined ? '' : `; did you mean mlsd ${near}?`}`;
+function unknownCommand([name, second]: readonly string[]): string | undefined {
+  const commands = COMMANDS.map(({ usage }) => usage.split(/ [<[]/, 1)[0]!);
+  const known = ['serve', ...new Set(commands.map((command) => command.split(' ', 1)[0]!))];
+  if (name === undefined) return undefined;
+  const isLog = name === LOG_COMMAND.trim() && second !== undefined;
+  const given = isLog ? `${name} ${second}` : name;
+  const candidates = isLog ? commands : known;
+  if (candidates.includes(given)) return undefined;
+  const near = nearest(given, candidates);
+  return `there is no command ${given}${near === undefined ? '' : `; did you mean mlsd ${near}?`}`;
 }
 
-/** `hasDash`: of a `-` that stands for a file yargs gives the empty text. */
-function understand(parsed: Readonly<Record<string, unknown>>, hasDash: boolean): ParsedArguments {
+/** What the parser says of a command line, as this program says it. */
+function inOurWords(reason: string): string {
+  return reason
+    .replace(/^Not enough arguments following: (?=\w{2})/, 'there has to be a value after --')
+    .replace(/^Not enough arguments following: /, 'there has to be a value after -')
+    .replace(/^Unknown argument: /, 'one word too many: ')
+    .replace(/^Unknown arguments: /, 'too many words: ')
+    .replace(/^Missing required argument: (\w+)$/, (_all, name: string) => `${name.toUpperCase()} is missing`);
+}
+
+/** `hasDash`: of a `-` that stands for a file yargs gives the empty text. `afterDashes`: what stands after `--`, which no command takes. */
+function understand(
+  parsed: Readonly<Record<string, unknown>>,
+  hasDash: boolean,
+  afterDashes: readonly string[],
+): ParsedArguments {
   const { _: words, $0: _script, 'config-file': configFile, ...flags } = parsed;
+  if (configFile === '') return { kind: 'usage', reason: '--config-file: has to be a path, not ""' };
   const repeated = Object.entries({ ...flags, 'config-file': configFile }).find(
     ([name, value]) => Array.isArray(value) && (OPTIONS as Record<string, OptionSpec>)[name]?.type !== 'list',
   );
@@ -90,6 +116,9 @@ function understand(parsed: Readonly<Record<string, unknown>>, hasDash: boolean)
   const spec = COMMANDS.find(
     ({ usage }) => usage === name || usage.startsWith(`${name} [`) || usage.startsWith(`${name} <`),
   );
+  if (afterDashes.length > 0) {
+    return { kind: 'usage', reason: `too many words: ${afterDashes.join(', ')}` };
+  }
   if (spec === undefined) return { kind: 'serve', ...given };
   const read = spec.read({ ...flags, ...(flags['file'] === '' && hasDash ? { file: '-' } : {}) });
   return 'problem' in read
@@ -110,7 +139,7 @@ function withSettings(command: Argv, names: readonly OptionName[]): Argv {
   command.option('config-file', {
     string: true,
     requiresArg: true,
-    describe: `JSON object with these settings by their names [${variableOf('config-file')}]`,
+    describe: `FILE: JSON object with these settings by their names [${variableOf('config-file')}]`,
     group: 'Settings:',
   });
   return command.epilogue(EPILOGUE);
@@ -119,7 +148,8 @@ function withSettings(command: Argv, names: readonly OptionName[]): Argv {
 /** Numbers stay texts here: what is wrong with them is said by the configuration, in the same words for all sources. */
 function optionOf(name: OptionName, spec: OptionSpec) {
   const fallback = spec.fallback === undefined ? '' : `, default ${spec.fallback}`;
-  const describe = `${spec.about} [${variableOf(name)}${fallback}]`;
+  const value = spec.placeholder === undefined ? '' : `${spec.placeholder}: `;
+  const describe = `${value}${spec.about} [${variableOf(name)}${fallback}]`;
   const group = `${spec.group}:`;
   if (spec.type === 'boolean') return { boolean: true as const, describe, group };
   return { string: true as const, array: spec.type === 'list', requiresArg: true, describe, group };

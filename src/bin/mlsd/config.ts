@@ -2,7 +2,9 @@ import { join, resolve } from 'node:path';
 import { DEFAULT_OPERATION_LIMITS, type OperationLimits } from '../../api/deps.ts';
 import { parseIdentity } from '../../mls/identity.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../wire/limits.ts';
+import { nearest } from '../unknown-option.ts';
 import {
+  asYesOrNo,
   DEFAULT_DOMAIN,
   DEFAULT_HOST,
   DEFAULT_NATS_WAIT_SECONDS,
@@ -56,6 +58,20 @@ const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
 const NATS_PROTOCOLS = new Set(['nats:', 'tls:']);
 const REPLICAS = [1, 3, 5];
 const NATS_WAIT_MAX_SECONDS = 24 * 60 * 60;
+/** What a timer of the platform takes: a longer one would fire at once. */
+const TIMED = { least: 1, most: 2 ** 31 - 1 };
+/** What JetStream takes as the age of a message. */
+const AGED = { least: 100, most: 100 * 365 * 24 * 60 * 60 * 1000 };
+/** Of other limits any whole number from 1 on makes sense. */
+const LIMIT_RANGES: Readonly<Record<string, { readonly least: number; readonly most: number }>> = {
+  headersTimeoutMs: TIMED,
+  bodyTimeoutMs: TIMED,
+  drainTimeoutMs: TIMED,
+  heartbeatMs: TIMED,
+  waitMaxMs: TIMED,
+  attachmentRetentionMs: AGED,
+  deviceOfferTtlMs: AGED,
+};
 /** Any account and device: only the domain of an identity made with them is in question. */
 const SOME_ID = 'a'.repeat(32);
 
@@ -105,7 +121,7 @@ function createReader(raw: RawSettings, problems: string[]): Reader {
 
 function readLog(raw: RawSettings, read: Reader, problems: string[]): ServerConfig['log'] {
   const servers = read('nats', asServers);
-  const program = read('nats-server', asPath);
+  const program = read('nats-server', asProgram);
   const credentialsFile = read('nats-credentials', asPath);
   const tokenFile = read('nats-token-file', asPath);
   const replicas = read('replicas', asReplicas);
@@ -146,9 +162,8 @@ function asReplicas(value: unknown): Parsed<number> {
 }
 
 function asFlag(value: unknown): Parsed<boolean> {
-  if (value === true || value === 'true' || value === '1' || value === 'yes') return { value: true };
-  if (value === false || value === 'false' || value === '0' || value === 'no') return { value: false };
-  return { reason: 'has to be true or false' };
+  const flag = asYesOrNo(value);
+  return flag === undefined ? { reason: 'has to be true or false' } : { value: flag };
 }
 
 function asText(value: unknown, pattern: RegExp, reason: string): Parsed<string> {
@@ -162,6 +177,11 @@ function asHost(value: unknown): Parsed<string> {
 function asPath(value: unknown): Parsed<string> {
   const parsed = asText(value, /^[^\0]+$/, 'has to be a path');
   return 'value' in parsed ? { value: resolve(parsed.value) } : parsed;
+}
+
+/** A path, or a bare name that is looked up on `PATH` as a shell does. */
+function asProgram(value: unknown): Parsed<string> {
+  return typeof value === 'string' && /^[^/\0]+$/.test(value) ? { value } : asPath(value);
 }
 
 function asDomain(value: unknown): Parsed<string> {
@@ -195,9 +215,14 @@ function asLimits(value: unknown): Parsed<Readonly<Record<string, number>>> {
   const pairs = isObject ? Object.entries(value) : asList(value).map((item) => String(item).split('=', 2));
   const limits: Record<string, number> = {};
   for (const [name = '', amount] of pairs) {
-    if (!LIMIT_NAMES.includes(name)) return { reason: `has to name limits out of ${LIMIT_NAMES.join(', ')}` };
-    const parsed = asInteger(amount, 1, Number.MAX_SAFE_INTEGER);
-    if (!('value' in parsed)) return { reason: `has to give ${name} a whole number from 1 on` };
+    if (!LIMIT_NAMES.includes(name)) {
+      const near = nearest(name, LIMIT_NAMES);
+      const which = near === undefined ? 'that mlsd serve --help lists' : `(did you mean ${near}?)`;
+      return { reason: `has to name a limit ${which}` };
+    }
+    const { least, most } = LIMIT_RANGES[name] ?? { least: 1, most: Number.MAX_SAFE_INTEGER };
+    const parsed = asInteger(amount, least, most);
+    if (!('value' in parsed)) return { reason: `has to give ${name} a whole number from ${least} to ${most}` };
     limits[name] = parsed.value;
   }
   return { value: limits };

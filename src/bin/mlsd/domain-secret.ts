@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 
 const SECRET_BYTES = 32;
 const SUFFIX_BYTES = 6;
+const SECRET_FILE_MAX_BYTES = 4_096;
 
 /**
  * The secret of a domain, from its file: 32 bytes, hexadecimal. Made when the file is missing; never shown.
@@ -14,13 +15,14 @@ const SUFFIX_BYTES = 6;
 export async function readDomainSecret(path: string): Promise<Uint8Array> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await makeSecret(path);
-  const { mode } = await stat(path);
+  const { mode, size } = await stat(path);
+  // What is no secret is nobody's to make private: the path is wrong then, say.
+  const text = size > SECRET_FILE_MAX_BYTES ? '' : (await readFile(path, 'utf8')).trim();
+  if (!/^[0-9a-f]{64}$/.test(text))
+    throw new Error(`${path} does not hold a secret of ${SECRET_BYTES} bytes in hexadecimal`);
   if ((mode & 0o077) !== 0) {
     throw new Error(`${path} can be read by others than its owner: chmod 600 ${path}`);
   }
-  const text = (await readFile(path, 'utf8')).trim();
-  if (!/^[0-9a-f]{64}$/.test(text))
-    throw new Error(`${path} does not hold a secret of ${SECRET_BYTES} bytes in hexadecimal`);
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 

@@ -9,6 +9,7 @@ export interface OptionSpec {
   readonly about: string;
   /** Shown by `--help`. */
   readonly fallback?: string;
+  /** What stands after the flag, as `--help` calls it; a flag that takes nothing has none. */
   readonly placeholder?: string;
   readonly group: 'Listening' | 'Storage' | 'Cluster' | 'Operation';
 }
@@ -21,6 +22,13 @@ export const LIMIT_NAMES: readonly string[] = [
   ...Object.keys(DEFAULT_LIMITS),
   ...Object.keys(DEFAULT_OPERATION_LIMITS),
 ];
+
+/** `yes` or `no` as people write it; `undefined` when it is neither. */
+export function asYesOrNo(value: unknown): boolean | undefined {
+  if (value === true || value === 'true' || value === '1' || value === 'yes') return true;
+  if (value === false || value === 'false' || value === '0' || value === 'no') return false;
+  return undefined;
+}
 
 export const DEFAULT_PORT = 4000;
 export const DEFAULT_HOST = '127.0.0.1';

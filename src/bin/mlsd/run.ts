@@ -18,8 +18,10 @@ export async function runMlsd(argv: readonly string[], io: MlsdProcess): Promise
     return EXIT.done;
   }
   if (parsed.kind === 'usage') return complain(io, [parsed.reason]);
-  const path = parsed.configFile ?? io.env[variableOf('config-file')];
-  const file = path === undefined || path === '' ? undefined : await readConfigFile(path);
+  const variable = variableOf('config-file');
+  const path = parsed.configFile ?? io.env[variable];
+  const source = parsed.configFile === undefined ? variable : '--config-file';
+  const file = path === undefined || path === '' ? undefined : await readConfigFile(path, source);
   if (file !== undefined && 'problem' in file) return complain(io, [file.problem]);
   const merged = mergeSettings({ flags: parsed.flags, env: io.env, ...(file === undefined ? {} : { file }) });
   if (merged.kind === 'refused') return complain(io, merged.problems);
@@ -40,7 +42,12 @@ async function serve(config: ServerConfig, io: MlsdProcess): Promise<ExitCode> {
   }
   io.stdout.write(`${readyLine(server, config)}\n`);
   await aborted(io.stopping);
-  await server.close();
+  try {
+    await server.close();
+  } catch (error) {
+    io.stderr.write(`mlsd: it did not close as it should: ${explain(error, config)}\n`);
+    return EXIT.error;
+  }
   return EXIT.done;
 }
 
@@ -57,11 +64,11 @@ function complain(io: MlsdProcess, problems: readonly string[]): ExitCode {
   return EXIT.usage;
 }
 
-async function readConfigFile(path: string): Promise<ConfigFile | { readonly problem: string }> {
+async function readConfigFile(path: string, source: string): Promise<ConfigFile | { readonly problem: string }> {
   try {
     return { path, content: JSON.parse(await readFile(path, 'utf8')) };
   } catch (error) {
-    return { problem: `--config-file: ${path} cannot be read as JSON (${messageOf(error)})` };
+    return { problem: `${source}: ${path} cannot be read as JSON (${messageOf(error)})` };
   }
 }
 

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LogError, messageOf } from '../errors.ts';
-import { getPackage, systemPackageSources } from './debian-package.ts';
+import { createGetPackage, systemPackageSources } from './debian-package.ts';
 import { CHOSEN_VARIABLE, cachedBinary, findNatsServer, type SearchPlaces, searchPlaces } from './find.ts';
 import { getRelease, PINNED_VERSION, releaseArchive } from './pinned-release.ts';
 import { runProgram } from './run-program.ts';
@@ -88,6 +88,7 @@ async function systemProviders(): Promise<readonly Provider[]> {
       get: (folder) => getRelease(archive, folder),
     });
   }
+  const getPackage = createGetPackage();
   for (const source of await systemPackageSources()) {
     providers.push({
       name: `the package in ${source.suites.join(', ')} of this system's mirror`,

@@ -13,6 +13,8 @@ const NEWER_SUITES: Readonly<Record<string, readonly string[]>> = {
 };
 const COMPONENTS: Readonly<Record<string, string>> = { debian: 'main', ubuntu: 'main universe' };
 const HTTP_TIMEOUT_S = 10;
+/** How apt says that nobody answered, in the language of `LC_ALL=C`. */
+const NO_CONNECTION = /could not connect|connection (failed|timed out)|unable to connect|resolv/i;
 
 /** One way to a package: an archive and a suite of it. */
 export interface PackageSource {
@@ -57,7 +59,7 @@ export async function systemPackageSources(): Promise<readonly PackageSource[]> 
  *
  * @throws Error with a reason for people.
  */
-export async function getPackage(source: PackageSource, folder: string): Promise<string> {
+async function getPackage(source: PackageSource, folder: string): Promise<string> {
   const state = join(folder, 'apt');
   await mkdir(join(state, 'lists', 'partial'), { recursive: true });
   await mkdir(join(state, 'cache', 'archives', 'partial'), { recursive: true });
@@ -65,7 +67,7 @@ export async function getPackage(source: PackageSource, folder: string): Promise
   const config = join(folder, 'apt.conf');
   await writeFile(list, sourceText(source));
   await writeFile(config, aptConfig(state, list));
-  await apt(['-c', config, 'update'], folder);
+  await updateLists(config, folder);
   await apt(['-c', config, 'download', PACKAGE], folder);
   const file = (await readdir(folder)).find((name) => name.endsWith('.deb'));
   if (file === undefined) throw new Error('no package was downloaded');
@@ -74,6 +76,44 @@ export async function getPackage(source: PackageSource, folder: string): Promise
   const program = unpacked.find((path) => /(^|\/)s?bin\/nats-server$/.test(path));
   if (program === undefined) throw new Error('the package holds no nats-server');
   return join(folder, 'package', program);
+}
+
+/** Without lists the package would only seem not to exist. */
+async function updateLists(config: string, cwd: string): Promise<void> {
+  try {
+    await apt(['-c', config, 'update'], cwd);
+  } catch (error) {
+    const said =
+      error instanceof Error ? (error.cause as { readonly stderr?: unknown } | undefined)?.stderr : undefined;
+    const reason = fetchFailure(String(said ?? ''));
+    if (reason === undefined) throw error;
+    const isSilent = NO_CONNECTION.test(reason);
+    throw isSilent ? new NoConnection(reason, { cause: error }) : new Error(reason, { cause: error });
+  }
+}
+
+/** The mirror itself cannot be reached, whatever is asked of it. */
+export class NoConnection extends Error {}
+
+/** {@link getPackage} that asks an archive no more after it could not be reached once: each time may take a minute. */
+export function createGetPackage(get: typeof getPackage = getPackage): typeof getPackage {
+  const unreachable = new Set<string>();
+  return async (source, folder) => {
+    const { uri } = source.archive;
+    if (unreachable.has(uri)) throw new Error('that mirror cannot be reached, see above');
+    try {
+      return await get(source, folder);
+    } catch (error) {
+      if (error instanceof NoConnection) unreachable.add(uri);
+      throw error;
+    }
+  };
+}
+
+/** Why apt could not fetch the lists, from what it wrote to standard error: the first file that failed, and the reason. */
+export function fetchFailure(stderr: string): string | undefined {
+  const [, url, reason] = /^[EW]: Failed to fetch (\S+) +(.+)$/m.exec(stderr) ?? [];
+  return url === undefined ? undefined : `${url}: ${reason}`;
 }
 
 function apt(args: readonly string[], cwd: string): Promise<string> {
@@ -95,6 +135,7 @@ Dir::Cache ${JSON.stringify(join(state, 'cache'))};
 Dir::Etc::SourceList ${JSON.stringify(list)};
 Dir::Etc::SourceParts "/dev/null";
 APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "1";
 Acquire::http::Timeout "${HTTP_TIMEOUT_S}";

@@ -14,7 +14,7 @@ import {
 
 /** What the search looks at; given by hand in tests. */
 export interface SearchPlaces {
-  /** A path somebody chose: used or refused, never passed over. */
+  /** A path somebody chose, or a name to be looked up on `PATH`: used or refused, never passed over. */
   readonly chosen: string | undefined;
   /** Folders of `PATH`, in order. */
   readonly path: readonly string[];
@@ -23,6 +23,7 @@ export interface SearchPlaces {
 
 /** The variable that names a nats-server to use instead of any that would be found. */
 export const CHOSEN_VARIABLE = 'MLSD_NATS_SERVER';
+const CHOSEN_BY = `it was chosen by ${CHOSEN_VARIABLE} or --nats-server`;
 const PROGRAM = 'nats-server';
 /** Debian puts it where only root's PATH looks. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin'];
@@ -76,11 +77,11 @@ export async function findNatsServer(places: SearchPlaces = searchPlaces()): Pro
 async function useChosen(path: string): Promise<NatsServerBinary> {
   const binary = await probeBinary(path);
   if (binary === undefined) {
-    throw new LogError('server-not-found', `${CHOSEN_VARIABLE} names ${path}, which does not run as a nats-server`);
+    throw new LogError('server-not-found', `${path} does not run as a nats-server; ${CHOSEN_BY}`);
   }
   if (!isAtLeast(binary.version, OLDEST_USABLE)) {
     const version = formatVersion(binary.version);
-    throw new LogError('server-not-found', `${CHOSEN_VARIABLE} names nats-server ${version}: too old to be used`);
+    throw new LogError('server-not-found', `${path} is nats-server ${version}, which is too old; ${CHOSEN_BY}`);
   }
   return binary;
 }

@@ -1,4 +1,4 @@
-import { constants, existsSync } from 'node:fs';
+import { constants, existsSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openTablesFile } from '../../projections/store/tables-file.ts';
@@ -29,6 +29,9 @@ export interface BackupOptions {
  */
 export async function backup(site: Site, options: BackupOptions): Promise<BackupManifest> {
   const { dir, progress, now } = options;
+  if (existsSync(dir) && !statSync(dir).isDirectory()) {
+    throw new ToolError('not-empty', `${dir} is a file: a backup needs a folder of its own`);
+  }
   await mkdir(dir, { recursive: true, mode: 0o700 });
   if ((await readdir(dir)).length > 0) {
     throw new ToolError('not-empty', `${dir} is not empty: a backup needs a folder of its own`);

@@ -6,6 +6,7 @@ import type { LogInspection } from '../../log/inspect-log.ts';
 import { openTablesFile } from '../../projections/store/tables-file.ts';
 import type { Site } from '../site.ts';
 import { ToolError } from '../tool-error.ts';
+import { count } from '../words.ts';
 import { bad, type Finding, ok, warn } from './finding.ts';
 import { judgeClock, judgeLog } from './judge-log.ts';
 import { judgeDisk, judgeFolder, judgeOpenFiles, judgeSecret, judgeSyncTime, judgeThreads } from './judge-machine.ts';
@@ -100,6 +101,6 @@ async function lookAtTables(site: Site): Promise<Finding> {
   const { checkpoint, heads } = file.standing();
   return ok(
     'tables',
-    `${heads.length} groups at event ${checkpoint?.sequence ?? 0}; mlsd verify compares them with the log`,
+    `${count(heads.length, 'group')} at event ${checkpoint?.sequence ?? 0}; mlsd verify compares them with the log`,
   );
 }

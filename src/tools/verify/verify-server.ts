@@ -156,5 +156,5 @@ export function groupsLine(counts: {
 }): string {
   const { groups, entries, commits } = counts;
   const held = 'positions dense, heads as the entries give them, one commit an epoch';
-  return `groups: ${groups} with ${entries} entries and ${commits} accepted commits: ${held}`;
+  return `groups: ${groups} with ${count(entries, 'entry', 'entries')} and ${count(commits, 'accepted commit')}: ${held}`;
 }

@@ -1,0 +1,33 @@
+import { asYesOrNo, OPTIONS } from './options.ts';
+
+/** Settings as the text after their `=`, for the configuration to judge; of other flags the value. */
+export type FlagWords =
+  | { readonly texts: Readonly<Record<string, string | boolean>> }
+  /** One sentence that names the flag. */
+  | { readonly problem: string };
+
+const FLAG = /^--(no-)?([a-z][a-z-]*)(?:=(.*))?$/s;
+const OPTIONS_END = '--';
+
+/**
+ * What stands after the `=` of flags that need none: the parser takes every such text but `true` for no, so that
+ * `--dry-run=yes` would remove what it was only to count.
+ *
+ * @param parsed the command line as the parser took it, where a flag without a value is a boolean
+ */
+export function wordsOfFlags(argv: readonly string[], parsed: Readonly<Record<string, unknown>>): FlagWords {
+  const texts: Record<string, string | boolean> = {};
+  const seen = new Set<string>();
+  const end = argv.indexOf(OPTIONS_END);
+  for (const word of end === -1 ? argv : argv.slice(0, end)) {
+    const [, , name = '', text] = FLAG.exec(word) ?? [];
+    if (typeof parsed[name] !== 'boolean') continue;
+    if (seen.has(name)) return { problem: `--${name} is given twice` };
+    seen.add(name);
+    if (text === undefined) continue;
+    const value = Object.hasOwn(OPTIONS, name) ? text : asYesOrNo(text);
+    if (value === undefined) return { problem: `--${name}: has to be true or false, not ${JSON.stringify(text)}` };
+    texts[name] = value;
+  }
+  return { texts };
+}
