@@ -50,6 +50,8 @@ function findingRows(finding: AuditFinding): readonly string[] {
       return [`${where}: the server signed one history and showed another`, ...proofRows(finding)];
     case 'unproven':
       return [`${where}: the server's receipt is worth nothing: ${neutralise(finding.reason)}`];
+    case 'history':
+      return [`${where}: the server shows another history there than it did before`];
     case 'split':
       return [`${where}: ${neutralise(finding.with)} and you were shown different histories`];
     default:

@@ -33,10 +33,11 @@ export interface GroupStatus {
  * - `split`: a member signed another head than the one that was shown here.
  * - `receipt`: the server signed another history than it showed.
  * - `unproven`: the server gave a receipt that proves nothing.
+ * - `history`: the server showed another history than it did before.
  */
 export type Difference =
   | { readonly kind: 'split'; readonly position: number; readonly with: string }
-  | { readonly kind: 'receipt' | 'unproven'; readonly position: number };
+  | { readonly kind: 'receipt' | 'unproven' | 'history'; readonly position: number };
 
 export interface MemberStatus {
   readonly name: string;

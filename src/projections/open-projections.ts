@@ -160,6 +160,12 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
     if (run.damage === undefined && !isPartial) return model;
     throw new ProjectionError('rebuilding', 'the tables were damaged, and are being made anew');
   };
+  /** What stopped for good shows nothing new any more: who reads on, as a live stream does, has to hear of it. */
+  const current = (): ReadModel => {
+    const present = readable();
+    if (state.kind !== 'stopped') return present;
+    throw new ProjectionError('closed', 'the projections have stopped', { cause: state.error });
+  };
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     closing.abort();
@@ -171,7 +177,7 @@ export async function openProjections(options: ProjectionsOptions): Promise<Proj
     return closed;
   };
   return {
-    read: createSwitchedReadModel(readable, {
+    read: createSwitchedReadModel(current, {
       checkpoint: () => model.checkpoint(),
       readiness,
       restarts: () => restarts,

@@ -192,12 +192,12 @@ export interface ReadModel {
   messagePosition(group: GroupId, device: DeviceId, id: string): Position | undefined;
   /**
    * Where batch `index` of the event at `sequence` stands, when all of it was placed, and lately: in a row from `first`, with
-   * the head after its last message, and the group's epoch. `undefined` says nothing; then `messagePosition` knows.
+   * the head after its last message, and the group's epoch; `id` is its first message's. `undefined` says nothing; then `messagePosition` knows.
    */
   placedBatch(
     sequence: number,
     index: number,
-  ): { readonly first: Position; readonly head: Uint8Array; readonly epoch: number } | undefined;
+  ): { readonly id: string; readonly first: Position; readonly head: Uint8Array; readonly epoch: number } | undefined;
   /** The stored entry and the head after it; `undefined` where none is, or none is kept. */
   entryAt(group: GroupId, position: Position): { readonly bytes: Uint8Array; readonly head: Uint8Array } | undefined;
   /** Entries from the first one of `epoch` on, for an `epoch-conflict` answer; not checked for visibility. */

@@ -3,7 +3,8 @@ export interface BatchPlace {
   /** Stream sequence of the event it travelled in, and its index among that event's batches. */
   readonly sequence: number;
   readonly index: number;
-  /** Position of its first message. */
+  /** Id and position of its first message. */
+  readonly id: string;
   readonly first: number;
   /** Head of the group after its last message. */
   readonly head: Uint8Array;

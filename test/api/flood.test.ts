@@ -17,7 +17,8 @@ describe('a flood', () => {
   it('D13: of forged signatures is charged to its address: few are checked, and the device it names loses nothing', async () => {
     await using server = await startServer({
       behindTlsProxy: true,
-      limits: { requestsPerSecond: 1, requestsBurst: 40, failuresPerSecond: 1, failuresBurst: 10 },
+      // hardly anything flows back, however slow the machine is
+      limits: { requestsPerSecond: 1, requestsBurst: 40, failuresPerSecond: 0.01, failuresBurst: 10 },
     });
     const alice = await TestDevice.register(server.url(), 'alice');
     const session = await openSession(server.url(), alice.http);
@@ -25,7 +26,7 @@ describe('a flood', () => {
     const statuses: number[] = [];
     for (let i = 0; i < 60; i += 1) statuses.push((await forger.request('GET', '/v1/groups', FORGER)).status);
     expect(statuses.slice(0, 10)).toEqual(new Array(10).fill(401));
-    expect(statuses.filter((status) => status === 429).length).toBeGreaterThanOrEqual(20);
+    expect(statuses.filter((status) => status === 429).length).toBeGreaterThanOrEqual(45);
     okValue(await alice.http.request('GET', '/v1/groups', HOME));
     // somebody behind the forger's address goes on with a session: it costs no public-key operation
     expect((await alice.http.request('GET', '/v1/groups', FORGER)).status).toBe(429);

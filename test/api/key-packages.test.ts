@@ -4,7 +4,7 @@ import { toHex } from '../../src/wire/bytes.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import type { ClaimResult } from '../../src/wire/schemas/key-packages.ts';
 import { newId, okValue, problemOf } from '../support/signed-client.ts';
-import { suite, type TestDevice } from '../support/test-device.ts';
+import { suite, TestDevice } from '../support/test-device.ts';
 import { useServer } from './support.ts';
 
 const { server, device } = useServer();
@@ -92,9 +92,11 @@ describe('claims', () => {
     expect(results.filter(({ lastResort }) => lastResort === true)).toHaveLength(5);
     expect(await stock(bob)).toEqual({ available: 0, lastResort: true });
 
-    const carol = await device(undefined, 0);
-    okValue(await publish(carol, await carol.makePackages(1, false)));
-    okValue(await alice.claim(group, [carol.account]));
+    const carol = await TestDevice.create(() => server().url(), 'without-a-last-resort');
+    okValue(await carol.postRegistration(await carol.makePackages(1, false)));
+    expect(okValue(await alice.claim(group, [carol.account])).results).toMatchObject([{ lastResort: false }]);
+    const nothing = { account: carol.account, device: carol.id, problem: 'exhausted' };
+    expect(okValue(await alice.claim(group, [carol.account])).results).toEqual([nothing]);
   });
 
   it('say for each account what there is: a package, nothing left, or nobody', async () => {

@@ -10,7 +10,7 @@ import type { TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
 import { useServer } from './support.ts';
 
-const { server, device } = useServer({ operation: { heartbeatMs: 200, drainTimeoutMs: 500 } });
+const { server, device, metric } = useServer({ operation: { heartbeatMs: 200, drainTimeoutMs: 1_500 } });
 
 const open = (by: TestDevice, cursor = 'start', accept = 'application/cbor-seq', signal?: AbortSignal) =>
   by.http.fetch('GET', `/v1/sync?cursor=${cursor}`, { accept, ...(signal === undefined ? {} : { signal }) });
@@ -194,11 +194,6 @@ describe('the live stream', () => {
     }
     await until(() => metric('mlsd_streams_open').then((count) => count === 0));
   });
-
-  async function metric(name: string): Promise<number> {
-    const text = await (await fetch(`${server().url()}/metrics`)).text();
-    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-  }
 });
 
 async function signedHead(by: TestDevice, target: string, port: number): Promise<string> {

@@ -4,18 +4,11 @@ import { toBase64Url } from '../../src/wire/bytes.ts';
 import type { GroupId, Position } from '../../src/wire/ids.ts';
 import { decodeReceipt, receiptToSign } from '../../src/wire/receipt.ts';
 import { newId, okValue } from '../support/signed-client.ts';
-import { suite, type TestDevice } from '../support/test-device.ts';
+import { suite } from '../support/test-device.ts';
 import { useServer } from './support.ts';
 
 const WAIT_MS = 120_000;
-const { server, device } = useServer();
-
-async function pair(): Promise<{ alice: TestDevice; group: Uint8Array }> {
-  const [alice, bob] = [await device(), await device()];
-  const group = await alice.createGroup();
-  await alice.invite(group, bob);
-  return { alice, group };
-}
+const { server, pair } = useServer();
 
 /** Ends what is served before a position; resolves when the server has folded it. */
 async function cut(group: Uint8Array, logStart: number): Promise<Uint8Array> {

@@ -4,18 +4,10 @@ import { toHex } from '../../src/wire/bytes.ts';
 import { decodeEntry } from '../../src/wire/entry.ts';
 import { decodeReceipt } from '../../src/wire/receipt.ts';
 import { newId, okValue, problemOf } from '../support/signed-client.ts';
-import { pathOf, type TestDevice } from '../support/test-device.ts';
+import { pathOf } from '../support/test-device.ts';
 import { useServer } from './support.ts';
 
-const { server, device } = useServer();
-
-async function pair(): Promise<{ alice: TestDevice; bob: TestDevice; group: Uint8Array }> {
-  const [alice, bob] = [await device(), await device()];
-  const group = await alice.createGroup();
-  await alice.invite(group, bob);
-  await bob.catchUp();
-  return { alice, bob, group };
-}
+const { server, pair } = useServer();
 
 describe('messages', () => {
   it('of one request get positions in its order, with a receipt for the last', async () => {

@@ -7,7 +7,7 @@ import { conflictEntries, pathOf, suite, TestDevice } from '../support/test-devi
 import { useServer } from './support.ts';
 
 const disk = { hasRoom: true };
-const { server, device } = useServer({ hasRoom: () => disk.hasRoom });
+const { server, device, pair } = useServer({ hasRoom: () => disk.hasRoom });
 
 afterEach(() => {
   disk.hasRoom = true;
@@ -16,14 +16,6 @@ afterEach(() => {
 const codeOf = (answered: Answered): string => problemOf(answered).code;
 const propose = (by: TestDevice, group: Uint8Array, proposal: Uint8Array): Promise<Answered> =>
   by.http.request('POST', `${pathOf(group)}/proposals`, { body: { proposal }, idempotencyKey: newId() });
-
-async function pair(): Promise<{ alice: TestDevice; bob: TestDevice; group: Uint8Array }> {
-  const [alice, bob] = [await device(), await device()];
-  const group = await alice.createGroup();
-  await alice.invite(group, bob);
-  await bob.catchUp();
-  return { alice, bob, group };
-}
 
 describe('a server that has no room for more', () => {
   it('D1: tells who lost an epoch what it missed; who might win one is told to come again, and then does', async () => {

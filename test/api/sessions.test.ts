@@ -129,7 +129,7 @@ describe('a session', () => {
   });
 
   it('ends its live streams and long polls when it ends; the cursor goes on', async () => {
-    await using small = await startServer({ limits: { sessionTtlMs: 2_000 } });
+    await using small = await startServer({ limits: { sessionTtlMs: 6_000 } });
     const alice = await TestDevice.register(small.url, 'alice');
     const group = await alice.createGroup();
     const session = await openSession(small.url, alice.http);

@@ -1,15 +1,11 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { useChatters } from '../support/chatters.ts';
 import { createFakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
+const open = useChatters();
 
 /** Alice at a server whose way of answering a test may change. */
 async function alone(changed: (api: ServerApi) => Partial<ServerApi> = () => ({})) {
@@ -18,13 +14,18 @@ async function alone(changed: (api: ServerApi) => Partial<ServerApi> = () => ({}
     const api = server.connect(device);
     return { ...api, ...changed(api) };
   };
-  const alice = await openChatter({ connect }, 'alice');
-  open.add(alice);
+  const alice = await open({ connect }, 'alice');
   const { account, device } = (await alice.chat.status()).me;
   const stored = async () => (await server.connect(device).account(account))!;
   const renamings = (): number => server.calls.filter((method) => method === 'renameAccount').length;
   return { server, alice, device, stored, renamings };
 }
+/** A line on which nothing of the log comes. */
+const blind = (api: ServerApi): Pick<ServerApi, 'syncStream'> => ({
+  async *syncStream(...args) {
+    for await (const item of api.syncStream(...args)) if (item.type !== 'page') yield item;
+  },
+});
 const notReady = (): ProblemError => new ProblemError('not-ready', 'away');
 
 describe('a change of the account', () => {
@@ -53,6 +54,7 @@ describe('a change of the account', () => {
 
   test('of which nobody says what came of it is said to be unknown, and never to be refused', async () => {
     const { alice, stored } = await alone((api) => ({
+      ...blind(api),
       renameAccount: async (key, body) => {
         await api.renameAccount(key, body);
         throw notReady();
@@ -85,6 +87,7 @@ describe('a change of the account', () => {
   test('that nobody but the door answers after the first sending is said to be unknown', async () => {
     let sendings = 0;
     const { alice, stored } = await alone((api) => ({
+      ...blind(api),
       renameAccount: async (key, body) => {
         sendings += 1;
         if (sendings > 1) throw new ProblemError('rate-limited', 'later');
@@ -97,6 +100,35 @@ describe('a change of the account', () => {
       message: 'it is not known whether this was done: later',
     });
     expect((await stored()).statements).toHaveLength(2);
+  });
+
+  test('D16: that was made without an answer, by a device that is revoked before it asks again, is never said to be refused', async () => {
+    for (const isShown of [false, true]) {
+      let sendings = 0;
+      const { alice, stored } = await alone((api) => ({
+        renameAccount: async (key, body) => {
+          sendings += 1;
+          if (sendings > 1) {
+            // what the log shows before the line goes dead is known
+            if (isShown) await until(async () => (await alice.chat.status()).me.name === 'adele');
+            throw new ProblemError('unauthenticated', 'revoked', { members: { reason: 'revoked' } });
+          }
+          await api.renameAccount(key, body);
+          throw notReady();
+        },
+        ...(isShown ? {} : blind(api)),
+      }));
+      const renamed = alice.chat.rename('adele').catch((error: unknown) => error);
+      if (isShown) expect(await renamed).toEqual({ kind: 'done' });
+      else {
+        expect(await renamed).toMatchObject({
+          code: 'unreachable',
+          message: expect.stringMatching(/^it is not known whether this was done: this device was revoked/),
+        });
+      }
+      expect([sendings, (await stored()).statements.length]).toEqual([2, 2]);
+      await alice.stop();
+    }
   });
 
   test('that was decided against is refused at once', async () => {

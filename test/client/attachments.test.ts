@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import { encodeMimi, SALT_BYTES } from '../../src/client/content/mimi-content.ts';
 import { type Attachment, decodeAttachment, encodeAttachment } from '../../src/client/engine/attachment.ts';
@@ -16,41 +16,28 @@ import { fromBase64Url, toHex } from '../../src/wire/bytes.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/wire/limits.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { type ConnectableServer, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, together, useChatters, WAIT_MS } from '../support/chatters.ts';
 import { createFailingStore } from '../support/failing-store.ts';
 import { createFakeServer } from '../support/fake-server.ts';
 import { tempFolder } from '../support/nats.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 import { openTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
+import { useTestServer } from '../support/use-server.ts';
 
-let server: TestServer;
-const open: TestChatter[] = [];
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  for (const chatter of open.splice(0)) await chatter.stop();
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const server = useTestServer();
+const real = overHttp(() => server().url());
+const open = useChatters();
 
 let count = 0;
-async function start(name: string, at: ConnectableServer = overHttp(() => server.url())): Promise<TestChatter> {
+function start(name: string, at: ConnectableServer = real): Promise<TestChatter> {
   count += 1;
-  const chatter = await openChatter(at, `${name}${count}`);
-  open.push(chatter);
-  return chatter;
+  return open(at, `${name}${count}`);
 }
 
 async function pair(at?: ConnectableServer) {
   const [alice, bob] = [await start('alice', at), await start('bob', at)];
-  count += 1;
-  const opened = await alice.chat.openGroup(`files${count}`);
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  const { group } = opened;
-  await alice.chat.invite(group, [bob.name]);
-  await bob.chat.caughtUp(120_000);
-  return { alice, bob, group };
+  return { alice, bob, group: await together([alice, bob], `files${count}`) };
 }
 
 type FileLine = HistoryLine & { readonly kind: 'message' };
@@ -97,7 +84,7 @@ describe('a file', () => {
     const { alice, bob, group } = await pair();
     const bytes = some(700_000);
     await alice.chat.sendFile(group, photo(bytes));
-    expect(await alice.chat.flushed(120_000)).toBe(0);
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
     for (const reader of [alice, bob]) {
       const line = await nextFile(reader, group);
       expect(line).toMatchObject({
@@ -131,7 +118,7 @@ describe('a file', () => {
 
   test('goes through a client in its worker and a store on the disk, whose process ended before it was uploaded', async () => {
     await using folder = await tempFolder();
-    await using proxy = await openTcpProxy(() => Number(new URL(server.url()).port));
+    await using proxy = await openTcpProxy(() => Number(new URL(server().url()).port));
     const at = { dir: join(folder.path, 'carol'), server: `http://127.0.0.1:${proxy.port}`, userName: `carol${count}` };
     const bytes = some(LARGE);
     const first = await openChatClient(at);
@@ -144,7 +131,7 @@ describe('a file', () => {
     proxy.mend();
     const again = await openChatClient(at);
     try {
-      expect(await again.flushed(120_000)).toBe(0);
+      expect(await again.flushed(WAIT_MS)).toBe(0);
       let line: HistoryLine | undefined;
       await until(async () => {
         line = (await again.recent(group, 10)).find((each) => each.kind === 'message' && each.cursor !== undefined);
@@ -172,10 +159,10 @@ describe('a file', () => {
     expect((await alice.chat.recent(group, 10)).at(-1)).toMatchObject({ file: { name: 'photo.jpg', expires: 0 } });
     hand.put = () => {};
     await alice.restart();
-    expect(await alice.chat.flushed(120_000)).toBe(0);
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
     expect((await nextFile(bob, group)).file?.size).toBe(10_000);
     await alice.restart();
-    await bob.chat.caughtUp(120_000);
+    await bob.chat.caughtUp(WAIT_MS);
     expect(await filesOf(bob, group)).toHaveLength(1);
     expect(await filesOf(alice, group)).toHaveLength(1);
   });
@@ -195,7 +182,7 @@ describe('a file', () => {
     expect(await store.range(rangeOf('upload'))).toHaveLength(2);
     hand.put = () => {};
     await alice.restart();
-    expect(await alice.chat.flushed(120_000)).toBe(0);
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
     await alice.restart();
     expect(await store.range(rangeOf('upload'))).toEqual([]);
     expect((await alice.lines(group)).filter(({ kind }) => kind === 'warning')).toEqual([]);
@@ -234,11 +221,11 @@ describe('a file', () => {
     expect(bob.events.filter(({ type }) => type === 'sent')).toEqual([{ type: 'sent', id, refused }]);
     const warned = (await bob.lines(group)).filter(({ kind }) => kind === 'warning');
     expect(warned).toMatchObject([{ text: `Not sent (${refused}): photo.jpg` }]);
-    expect(await bob.chat.flushed(120_000)).toBe(0);
+    expect(await bob.chat.flushed(WAIT_MS)).toBe(0);
     expect(uploadRows()).toEqual([]);
     hand.put = () => {};
     expect(await alice.chat.invite(group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
-    await bob.chat.caughtUp(120_000);
+    await bob.chat.caughtUp(WAIT_MS);
     await bob.chat.send(group, 'here again');
     await alice.waitForText(group, 'here again');
     expect(await filesOf(alice, group)).toEqual([]);
@@ -249,17 +236,14 @@ describe('a file', () => {
     const fake = createFakeServer();
     let fault = { at: 0, applied: false };
     let store: ReturnType<typeof createFailingStore> | undefined;
-    const alice = await openChatter(fake, 'alice', {
+    const alice = await open(fake, 'alice', {
       store: (rows) => {
         store = createFailingStore(rows, fault);
         return store;
       },
     });
-    open.push(alice);
-    const made = await alice.chat.openGroup('files');
-    if (made.kind !== 'created') throw new Error(made.kind);
-    const { group } = made;
-    const { device } = (await alice.chat.status()).me;
+    const group = await together([alice], 'files');
+    const device = await deviceOf(alice);
     const restart = async (next: typeof fault): Promise<void> => {
       fault = next;
       await alice.restart();
@@ -268,7 +252,7 @@ describe('a file', () => {
     const before = store!.commits();
     await alice.chat.sendFile(group, photo(some(10)));
     await nextFile(alice, group);
-    await alice.chat.flushed(120_000);
+    await alice.chat.flushed(WAIT_MS);
     const commits = store!.commits() - before;
     expect(commits).toBeGreaterThan(3);
     let sent = 1;
@@ -281,8 +265,8 @@ describe('a file', () => {
         await restart({ at: 0, applied: false });
         const files = async (): Promise<number> => (await filesOf(alice, group)).length;
         if (told !== undefined) await until(async () => (await files()) > sent);
-        await alice.chat.flushed(120_000);
-        await alice.chat.caughtUp(120_000);
+        await alice.chat.flushed(WAIT_MS);
+        await alice.chat.caughtUp(WAIT_MS);
         const now = await files();
         expect(now - sent).toBeLessThanOrEqual(1);
         sent = now;

@@ -1,38 +1,23 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ChatEvent } from '../../src/client/chat-client.ts';
+import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { TransportError } from '../../src/client/transport/server-api.ts';
 import { inspectMessage } from '../../src/mls/framing.ts';
 import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
 import { decodeEntry, encodeEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import type { Page } from '../../src/wire/page.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import type { TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, statusIn, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-const chatter = async (server: FakeServer, name: string): Promise<TestChatter> => {
-  const made = await openChatter(server, name);
-  open.add(made);
-  return made;
-};
+const chatter = useChatters();
 async function pair(server: FakeServer): Promise<{ alice: TestChatter; bob: TestChatter; group: GroupId }> {
   const alice = await chatter(server, 'alice');
   const bob = await chatter(server, 'bob');
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  await alice.chat.invite(opened.group, ['bob']);
-  await bob.chat.caughtUp(240_000);
-  return { alice, bob, group: opened.group };
+  return { alice, bob, group: await together([alice, bob]) };
 }
-const deviceOf = async ({ chat }: TestChatter): Promise<DeviceId> => (await chat.status()).me.device;
-const groupStatus = async ({ chat }: TestChatter, group: GroupId) =>
-  (await chat.groups()).find((status) => status.group === group)!;
-
 /** Rewrites the entries of one device's pages. */
 function rewriting(server: FakeServer, device: DeviceId, change: (bytes: Uint8Array) => Uint8Array | undefined): void {
   server.tamper = (reader: DeviceId, page: Page): Page => {
@@ -65,10 +50,10 @@ describe('what the chat before did wrong', () => {
     const [rotated, invited] = await Promise.all([bob.chat.rotate(group), alice.chat.invite(group, ['carol'])]);
     expect(rotated).toEqual({ kind: 'done' });
     expect(invited).toEqual([{ name: 'carol', kind: 'done' }]);
-    await alice.chat.caughtUp(240_000);
-    await bob.chat.caughtUp(240_000);
-    expect((await groupStatus(bob, group)).members).toBe(3);
-    expect((await groupStatus(alice, group)).epoch).toBe((await groupStatus(bob, group)).epoch);
+    await alice.chat.caughtUp(WAIT_MS);
+    await bob.chat.caughtUp(WAIT_MS);
+    expect((await statusIn(bob, group))?.members).toBe(3);
+    expect((await statusIn(alice, group))?.epoch).toBe((await statusIn(bob, group))?.epoch);
   });
 
   test('fault 5: Welcome and commit leave in one request, and a lost answer neither repeats nor forgets them', async () => {
@@ -80,7 +65,7 @@ describe('what the chat before did wrong', () => {
     expect(await carol.chat.openGroup('tea')).toMatchObject({ group });
     const welcomes = server.log.filter(({ entry, readers }) => entry.kind === 'welcome' && readers.size === 1);
     expect(welcomes).toHaveLength(2);
-    expect((await groupStatus(alice, group)).epoch).toBe(2);
+    expect((await statusIn(alice, group))?.epoch).toBe(2);
   });
 
   test('fault 6: messages of five epochs ago are still read, in log order, whatever commits came between', async () => {
@@ -89,7 +74,7 @@ describe('what the chat before did wrong', () => {
     const release = holdMessages(server, await deviceOf(bob));
     await bob.chat.send(group, 'written before');
     for (let i = 0; i < 5; i += 1) expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     release();
     await alice.waitForText(group, 'written before');
     expect((await alice.lines(group)).filter((line) => line.kind === 'warning')).toEqual([]);
@@ -101,11 +86,11 @@ describe('what the chat before did wrong', () => {
     const release = holdMessages(server, await deviceOf(bob));
     const sent = await bob.chat.send(group, 'late');
     for (let i = 0; i < 8; i += 1) await alice.chat.rotate(group);
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     release();
     await alice.waitForText(group, 'late');
-    expect(await bob.chat.flushed(240_000)).toBe(0);
-    await bob.chat.caughtUp(240_000);
+    expect(await bob.chat.flushed(WAIT_MS)).toBe(0);
+    await bob.chat.caughtUp(WAIT_MS);
     const own = (await bob.lines(group)).filter((line) => line.kind === 'message');
     expect(own).toHaveLength(1);
     expect(own[0]).toMatchObject({ id: sent.id, own: true, text: 'late' });
@@ -123,12 +108,18 @@ describe('what the chat before did wrong', () => {
     const { alice, bob, group } = await pair(server);
     server.loseAnswer(await deviceOf(bob), 'postMessages');
     const sent = await bob.chat.send(group, 'once');
-    expect(await bob.chat.flushed(240_000)).toBe(0);
+    expect(await bob.chat.flushed(WAIT_MS)).toBe(0);
     await alice.waitForText(group, 'once');
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     expect(await bob.texts(group)).toEqual(['once']);
     expect(await alice.texts(group)).toEqual(['once']);
     expect(bob.events.filter((event) => event.type === 'sent')).toEqual([{ type: 'sent', id: sent.id }]);
+    server.loseAnswer(await deviceOf(bob), 'postCommit');
+    expect(await bob.chat.rotate(group)).toEqual({ kind: 'done' });
+    await bob.chat.caughtUp(WAIT_MS);
+    const rotations = (await bob.lines(group)).filter((line) => line.kind === 'membership' && line.rotated);
+    expect(rotations).toMatchObject([{ by: { name: 'bob' }, epoch: 2 }]);
+    expect(await warningsOf(bob, group)).toEqual([]);
   });
 
   test('fault 9: used key packages are replaced, a used last resort too', async () => {
@@ -137,7 +128,6 @@ describe('what the chat before did wrong', () => {
     const alice = await chatter(server, 'alice');
     const device = await deviceOf(bob);
     await bob.stop();
-    open.delete(bob);
     for (let i = 0; i < 52; i += 1) {
       const opened = await alice.chat.openGroup(`tea${i}`);
       if (opened.kind !== 'created') throw new Error(opened.kind);
@@ -154,8 +144,7 @@ describe('what the chat before did wrong', () => {
       }
     };
     await bob.restart();
-    open.add(bob);
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     expect((await bob.chat.groups()).filter(({ state }) => state === 'member')).toHaveLength(52);
     await until(async () => (await seen.stock()).available >= 50);
     // two of the 52 invitations used the last resort
@@ -180,12 +169,14 @@ describe('what the chat before did wrong', () => {
     ]);
     expect(await bob.chat.flushed(50)).toBe(3);
     await alice.chat.send(group, 'meanwhile');
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
     mend();
     await alice.waitForText(group, 'c');
     expect(await alice.texts(group)).toEqual(['meanwhile', 'a', 'b', 'c']);
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     expect(await bob.texts(group)).toEqual(['meanwhile', 'a', 'b', 'c']);
-    expect(bob.events.at(-1)).toBeDefined();
+    const states = bob.events.flatMap((event) => (event.type === 'connection' ? [event.connection.state] : []));
+    expect(states.slice(states.indexOf('offline'))).toContain('online');
   });
 });
 
@@ -196,7 +187,7 @@ describe('a server that does not tell the truth', () => {
     const other = await alice.chat.openGroup('coffee');
     if (other.kind !== 'created') throw new Error(other.kind);
     await alice.chat.invite(other.group, ['bob']);
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     let withheld = false;
     rewriting(server, await deviceOf(bob), (bytes) => {
       const entry = decodeEntry(bytes);
@@ -205,9 +196,9 @@ describe('a server that does not tell the truth', () => {
       return undefined;
     });
     await alice.chat.send(group, 'withheld');
-    await alice.chat.flushed(240_000);
+    await alice.chat.flushed(WAIT_MS);
     await alice.chat.send(group, 'shown');
-    await until(async () => (await groupStatus(bob, group)).state === 'parked');
+    await until(async () => (await statusIn(bob, group))?.state === 'parked');
     expect((await bob.lines(group)).at(-1)?.kind).toBe('warning');
     await alice.chat.send(other.group, 'coffee goes on');
     await bob.waitForText(other.group, 'coffee goes on');
@@ -215,7 +206,7 @@ describe('a server that does not tell the truth', () => {
     expect(await bob.chat.rejoin(group)).toEqual({ kind: 'done' });
     await alice.chat.send(group, 'with bob again');
     await bob.waitForText(group, 'with bob again');
-    expect((await groupStatus(bob, group)).state).toBe('member');
+    expect((await statusIn(bob, group))?.state).toBe('member');
   });
 
   test('D5: a changed entry breaks the chain that the heads state', async () => {
@@ -226,8 +217,8 @@ describe('a server that does not tell the truth', () => {
       return entry.kind === 'message' ? encodeEntry({ ...entry, time: entry.time + 1 }) : bytes;
     });
     await alice.chat.send(group, 'at another time');
-    await until(async () => (await groupStatus(bob, group)).state === 'parked');
-    expect((await groupStatus(bob, group)).parkedReason).toMatch(/history/);
+    await until(async () => (await statusIn(bob, group))?.state === 'parked');
+    expect((await statusIn(bob, group))?.parkedReason).toMatch(/history/);
   });
 
   test('D20: a message that the server took and never placed is missed when its sender’s next one comes', async () => {
@@ -235,7 +226,7 @@ describe('a server that does not tell the truth', () => {
     const { alice, bob, group } = await pair(server);
     server.swallowMessages(await deviceOf(alice));
     await alice.chat.send(group, 'swallowed');
-    expect(await alice.chat.flushed(240_000)).toBe(0);
+    expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
     await alice.chat.send(group, 'placed');
     await bob.waitForText(group, 'placed');
     expect((await bob.lines(group)).slice(-2)).toMatchObject([
@@ -254,14 +245,14 @@ describe('a server that does not tell the truth', () => {
       server.intercept = undefined;
     };
     await alice.chat.send(group, 'garbled');
-    await alice.chat.flushed(240_000);
+    await alice.chat.flushed(WAIT_MS);
     await alice.chat.send(group, 'readable');
     await bob.waitForText(group, 'readable');
     expect((await bob.lines(group)).filter((line) => line.kind === 'warning').map((line) => line.text)).toEqual([
       'A message could not be read (undecryptable).',
       '1 message(s) of alice before this one never came.',
     ]);
-    expect((await groupStatus(bob, group)).state).toBe('member');
+    expect((await statusIn(bob, group))?.state).toBe('member');
   });
 
   test('an entry of a kind this version does not know parks its group; news about the device are passed over', async () => {
@@ -272,8 +263,8 @@ describe('a server that does not tell the truth', () => {
       return entry['kind'] === 'message' ? encodeCbor({ ...entry, kind: 'poll' }) : bytes;
     });
     await alice.chat.send(group, 'a poll');
-    await until(async () => (await groupStatus(bob, group)).state === 'parked');
-    expect((await groupStatus(bob, group)).parkedReason).toMatch(/"poll"/);
+    await until(async () => (await statusIn(bob, group))?.state === 'parked');
+    expect((await statusIn(bob, group))?.parkedReason).toMatch(/"poll"/);
   });
 
   test('a log with other cursors is read again from its beginning, and nothing is shown twice', async () => {
@@ -284,9 +275,9 @@ describe('a server that does not tell the truth', () => {
     server.newIncarnation();
     await alice.chat.send(group, 'after');
     await bob.waitForText(group, 'after');
-    await bob.chat.caughtUp(240_000);
+    await bob.chat.caughtUp(WAIT_MS);
     expect(await bob.texts(group)).toEqual(['before 0', 'before 1', 'before 2', 'after']);
-    expect((await groupStatus(bob, group)).state).toBe('member');
+    expect((await statusIn(bob, group))?.state).toBe('member');
   });
 });
 
@@ -294,6 +285,10 @@ describe('who the folder belongs to', () => {
   test('S3: a name that is taken by other keys is refused, and the folder stays free for another name', async () => {
     const server = createFakeServer();
     await chatter(server, 'alice');
-    await expect(openChatter(server, 'Alice')).rejects.toMatchObject({ code: 'name-taken' });
+    const rows = new Map<string, Uint8Array>();
+    const inFolder = { store: () => createMemoryStore(rows) };
+    await expect(chatter(server, 'Alice', inFolder)).rejects.toMatchObject({ code: 'name-taken' });
+    const alan = await chatter(server, 'alan', inFolder);
+    expect((await alan.chat.status()).me.name).toBe('alan');
   });
 });

@@ -1,49 +1,37 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { decodeBinding } from '../../src/client/engine/binding.ts';
 import { inspectMessage } from '../../src/mls/framing.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-const WAIT_MS = 60_000;
+const open = useChatters();
 async function pair(server: FakeServer) {
-  const [alice, bob] = [await openChatter(server, 'alice'), await openChatter(server, 'bob')];
-  open.add(alice).add(bob);
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  await alice.chat.invite(opened.group, ['bob']);
-  await bob.chat.caughtUp(WAIT_MS);
-  return { alice, bob, group: opened.group };
+  const [alice, bob] = [await open(server, 'alice'), await open(server, 'bob')];
+  return { alice, bob, group: await together([alice, bob]) };
 }
 function voidedIn(message: Uint8Array): readonly number[] {
   const seen = inspectMessage(message);
   return seen.kind === 'private' ? decodeBinding(seen.authenticatedData).voided : [];
 }
-const warnings = async (who: TestChatter) =>
-  (await who.lines()).flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
 
 test('D20: a message that the server says it took and never places is missed by its readers, in one line', async () => {
   const server = createFakeServer();
   const { alice, bob, group } = await pair(server);
   await alice.chat.send(group, 'first');
   await bob.waitForText(group, 'first');
-  server.swallowMessages((await alice.chat.status()).me.device);
+  server.swallowMessages(await deviceOf(alice));
   await alice.chat.send(group, 'swallowed');
   await alice.chat.flushed(WAIT_MS);
   await alice.chat.send(group, 'third');
   await bob.waitForText(group, 'third');
-  expect(await warnings(bob)).toEqual(['1 message(s) of alice before this one never came.']);
+  expect(await warningsOf(bob)).toEqual(['1 message(s) of alice before this one never came.']);
 });
 
 test('D20: messages that the server refused are missed by nobody, and what was written after them still arrives', async () => {
   const server = createFakeServer();
   const { alice, bob, group } = await pair(server);
-  const { device } = (await alice.chat.status()).me;
+  const device = await deviceOf(alice);
   await alice.chat.send(group, 'first');
   await bob.waitForText(group, 'first');
   const join = server.cut(device);
@@ -61,8 +49,8 @@ test('D20: messages that the server refused are missed by nobody, and what was w
   expect(heard.length).toBeGreaterThanOrEqual(2);
   expect(heard.length).toBeLessThan(131);
   expect(refusals).toBe(1);
-  expect(await warnings(bob)).toEqual([]);
-  expect((await warnings(alice)).length + heard.length).toBe(131);
+  expect(await warningsOf(bob)).toEqual([]);
+  expect((await warningsOf(alice)).length + heard.length).toBe(131);
   // the numbers of the refused ones are named in what came after them
   const named = server.log.flatMap(({ entry }) => (entry.kind === 'message' ? [voidedIn(entry.payload).length] : []));
   expect(named.at(-1)).toBeGreaterThan(0);
@@ -71,7 +59,7 @@ test('D20: messages that the server refused are missed by nobody, and what was w
 test('D20: a text that was encrypted anew, because its epoch is no longer taken, leaves no gap', async () => {
   const server = createFakeServer();
   const { alice, bob, group } = await pair(server);
-  const { device } = (await alice.chat.status()).me;
+  const device = await deviceOf(alice);
   let refusals = 0;
   server.intercept = (by, method) => {
     if (by !== device || method !== 'postMessages' || refusals > 0) return;
@@ -83,5 +71,5 @@ test('D20: a text that was encrypted anew, because its epoch is no longer taken,
   await alice.chat.send(group, 'and on');
   await bob.waitForText(group, 'and on');
   expect(refusals).toBe(1);
-  expect(await warnings(bob)).toEqual([]);
+  expect(await warningsOf(bob)).toEqual([]);
 });

@@ -1,41 +1,23 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import { formatLine } from '../../src/client/terminal/format-line.ts';
 import { createPalette } from '../../src/client/terminal/palette.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import type { TestChatter } from '../support/chat-clients.ts';
+import { statusIn, together, useChatters, WAIT_MS } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-const chatter = async (server: FakeServer, name: string): Promise<TestChatter> => {
-  const made = await openChatter(server, name);
-  open.add(made);
-  return made;
-};
+const chatter = useChatters();
 /** A group with these members, the first of whom made it. */
 async function groupOf(server: FakeServer, ...names: readonly string[]): Promise<[GroupId, ...TestChatter[]]> {
   const members = await Promise.all(names.map((name) => chatter(server, name)));
-  const [first, ...others] = members;
-  const opened = await first!.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  const outcomes = await first!.chat.invite(
-    opened.group,
-    others.map(({ name }) => name),
-  );
-  expect(outcomes.map(({ kind }) => kind)).toEqual(others.map(() => 'done'));
-  for (const other of others) expect((await other.chat.openGroup('tea')).kind).toMatch(/joined|member/);
-  return [opened.group, ...members];
+  const group = await together(members as [TestChatter, ...TestChatter[]]);
+  return [group, ...members];
 }
 async function sameEpoch(group: GroupId, members: readonly TestChatter[]): Promise<void> {
-  for (const { chat } of members) await chat.caughtUp(240_000);
-  const epochs = await Promise.all(
-    members.map(async ({ chat }) => (await chat.groups()).find((one) => one.group === group)?.epoch),
-  );
+  for (const { chat } of members) await chat.caughtUp(WAIT_MS);
+  const epochs = await Promise.all(members.map(async (member) => (await statusIn(member, group))?.epoch));
   expect(new Set(epochs).size).toBe(1);
 }
 
@@ -44,14 +26,12 @@ describe('groups', () => {
     const server = createFakeServer();
     const [group, alice, bob, carol, dave, eve] = await groupOf(server, 'alice', 'bob', 'carol', 'dave', 'eve');
     await dave!.stop();
-    open.delete(dave!);
     for (let round = 0; round < 5; round += 1) {
       for (const member of [alice!, bob!, carol!, eve!]) await member.chat.send(group, `${member.name} ${round}`);
       expect(await [alice!, bob!, carol!, eve!][round % 4]!.chat.rotate(group)).toEqual({ kind: 'done' });
     }
-    for (const member of [alice!, bob!, carol!, eve!]) expect(await member.chat.flushed(240_000)).toBe(0);
+    for (const member of [alice!, bob!, carol!, eve!]) expect(await member.chat.flushed(WAIT_MS)).toBe(0);
     await dave!.restart();
-    open.add(dave!);
     await sameEpoch(group, [alice!, bob!, carol!, dave!, eve!]);
     const texts = await alice!.texts(group);
     expect(texts).toHaveLength(20);
@@ -85,7 +65,7 @@ describe('groups', () => {
     await expect(bob!.chat.send(group, 'hello?')).rejects.toMatchObject({ code: 'refused' });
     expect(await bob!.chat.openGroup('tea')).toEqual({ kind: 'not-invited', administrators: ['alice'] });
     expect(await alice!.chat.invite(group, ['bob'])).toEqual([{ name: 'bob', kind: 'done' }]);
-    await bob!.chat.caughtUp(240_000);
+    await bob!.chat.caughtUp(WAIT_MS);
     await alice!.chat.send(group, 'welcome back');
     await bob!.waitForText(group, 'welcome back');
     expect(await bob!.texts(group)).toEqual(['welcome back']);
@@ -151,7 +131,7 @@ describe('groups', () => {
     const coffee = await alice!.chat.openGroup('coffee');
     if (coffee.kind !== 'created') throw new Error(coffee.kind);
     await alice!.chat.invite(coffee.group, ['bob']);
-    await bob!.chat.caughtUp(240_000);
+    await bob!.chat.caughtUp(WAIT_MS);
     await bob!.restart();
     expect((await bob!.chat.groups()).map(({ name }) => name).sort()).toEqual(['coffee', 'tea']);
     await bob!.chat.send(tea, 'in tea');

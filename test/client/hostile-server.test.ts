@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ChatEvent } from '../../src/client/chat-client.ts';
 import { refillKeyPackages, type StoredKeyPackage } from '../../src/client/runner/key-packages.ts';
 import { createSerial } from '../../src/client/runner/serial.ts';
@@ -11,36 +11,19 @@ import { nodeHttp } from '../../src/client/transport/http-request.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
 import { decodeCbor, encodeCbor } from '../../src/wire/cbor.ts';
-import type { ClientId, DeviceId, GroupId } from '../../src/wire/ids.ts';
+import type { ClientId, DeviceId } from '../../src/wire/ids.ts';
 import { person } from '../mls/support/people.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, statusIn, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const WAIT_MS = 240_000;
-const open: TestChatter[] = [];
-afterEach(async () => {
-  for (const chatter of open.splice(0)) await chatter.stop();
-});
-
-async function chatter(server: FakeServer, name: string): Promise<TestChatter> {
-  const made = await openChatter(server, name);
-  open.push(made);
-  return made;
-}
+const chatter = useChatters();
 
 /** Alice and bob in two groups. */
 async function pair(server: FakeServer) {
   const [alice, bob] = [await chatter(server, 'alice'), await chatter(server, 'bob')];
-  const groups: GroupId[] = [];
-  for (const name of ['tea', 'coffee']) {
-    const opened = await alice.chat.openGroup(name);
-    if (opened.kind !== 'created') throw new Error(opened.kind);
-    await alice.chat.invite(opened.group, ['bob']);
-    groups.push(opened.group);
-  }
-  await bob.chat.caughtUp(WAIT_MS);
-  return { alice, bob, tea: groups[0]!, coffee: groups[1]!, device: (await bob.chat.status()).me.device };
+  const [tea, coffee] = [await together([alice, bob], 'tea'), await together([alice, bob], 'coffee')];
+  return { alice, bob, tea, coffee, device: await deviceOf(bob) };
 }
 
 type Fields = Record<string, unknown>;
@@ -56,9 +39,6 @@ function rewriting(server: FakeServer, device: DeviceId, rewrite: (entry: Fields
     return { ...page, entries };
   };
 }
-
-const stateOf = async (who: TestChatter, group: GroupId) =>
-  (await who.chat.groups()).find((status) => status.group === group)!;
 
 describe('a server that sends what it should not', () => {
   const DAMAGE: readonly (readonly [string, (entry: Fields) => Fields])[] = [
@@ -81,9 +61,9 @@ describe('a server that sends what it should not', () => {
     await alice.chat.flushed(WAIT_MS);
     await alice.chat.send(coffee, 'coffee goes on');
     await bob.waitForText(coffee, 'coffee goes on');
-    expect((await stateOf(bob, tea)).parkedReason).toBe('The server sent an entry of this group that cannot be read');
-    expect((await bob.lines(tea)).filter((line) => line.kind === 'warning')).toHaveLength(1);
-    expect((await stateOf(bob, coffee)).state).toBe('member');
+    expect((await statusIn(bob, tea))?.parkedReason).toBe('The server sent an entry of this group that cannot be read');
+    expect(await warningsOf(bob, tea)).toHaveLength(1);
+    expect((await statusIn(bob, coffee))?.state).toBe('member');
     server.tamper = undefined;
     expect(await bob.chat.rejoin(tea)).toEqual({ kind: 'done' });
   });
@@ -100,13 +80,14 @@ describe('a server that sends what it should not', () => {
     await until(() => waits().length >= 4);
     // each wait is drawn from the upper half of twice the one before
     expect(Math.min(...waits().slice(3))).toBeGreaterThan(Math.max(50, waits()[0]! * 2));
-    const { connection } = await bob.chat.status();
-    expect(connection.state === 'offline' ? connection.reason : 'the server sent something that is no entry').toBe(
-      'the server sent something that is no entry',
-    );
+    const reason = await until(async () => {
+      const { connection } = await bob.chat.status();
+      return connection.state === 'offline' ? connection.reason : undefined;
+    });
+    expect(reason).toBe('the server sent something that is no entry');
     server.tamper = undefined;
     await bob.waitForText(tea, 'after all');
-    expect((await bob.lines(tea)).filter((line) => line.kind === 'warning')).toHaveLength(0);
+    expect(await warningsOf(bob, tea)).toHaveLength(0);
   });
 });
 

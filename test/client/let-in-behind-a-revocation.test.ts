@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { loadIdentity, type StoredIdentity } from '../../src/client/runner/identity.ts';
 import { linkDevice } from '../../src/client/runner/new-device.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
@@ -10,18 +10,13 @@ import { statementToSign } from '../../src/wire/account-statement.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
-import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
+import type { ConnectableServer, TestChatter } from '../support/chat-clients.ts';
+import { statusIn, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { newId } from '../support/signed-client.ts';
 import { until } from '../support/until.ts';
 
-const WAIT_MS = 240_000;
-
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
+const open = useChatters();
 
 interface Scene {
   readonly server: FakeServer;
@@ -85,12 +80,7 @@ async function scene(): Promise<Scene> {
       };
     },
   };
-  const [ann, bob, leo] = [
-    await openChatter(annsServer, 'ann'),
-    await openChatter(bobsServer, 'bob'),
-    await openChatter(server, 'leo'),
-  ];
-  open.add(ann).add(bob).add(leo);
+  const [ann, bob, leo] = [await open(annsServer, 'ann'), await open(bobsServer, 'bob'), await open(server, 'leo')];
   const { account, device } = (await leo.chat.status()).me;
   const phone = await linked(server, leo);
   const stored = async (): Promise<Account> => (await server.connect(phone.device).account(account))!;
@@ -107,11 +97,7 @@ async function scene(): Promise<Scene> {
       ? api.renameAccount(newId(), signed as never)
       : api.revokeDevice(newId(), device, signed as never);
   };
-  const opened = await ann.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  const { group } = opened;
-  await ann.chat.invite(group, ['leo']);
-  await leo.chat.caughtUp(WAIT_MS);
+  const group = await together([ann, leo]);
   return {
     ...{ server, ann, bob, leo, group, says },
     revoke: async () => {
@@ -173,7 +159,7 @@ async function invited({ ann, bob, group, holdNextCommit, revoke }: Scene): Prom
   await revoke();
   release();
   expect(await inviting).toMatchObject([{ kind: 'done' }]);
-  await until(async () => (await bob.chat.groups()).some((each) => each.group === group && each.state === 'member'));
+  await until(async () => (await statusIn(bob, group))?.state === 'member');
 }
 
 const names = async ({ bob, group }: Scene): Promise<string[]> =>
@@ -183,7 +169,7 @@ const takesOut = (all: Scene): Promise<unknown> =>
     async () => (await names(all)).toSorted().join() === 'ann,bob',
     () => 'the revoked device stays',
   );
-const warnings = async ({ bob, group }: Scene) => (await bob.lines(group)).filter(({ kind }) => kind === 'warning');
+const warnings = ({ bob, group }: Scene): Promise<string[]> => warningsOf(bob, group);
 
 test('S5: who is invited behind a revocation asks for it where the node is behind, and takes the device out that nobody else takes out', async () => {
   const all = await scene();
@@ -208,10 +194,8 @@ test('who is refused the account of one member asks for the others all the same,
 
 test('who is invited behind a revocation has it also of an account that was known before', async () => {
   const all = await scene();
-  const own = await all.bob.chat.openGroup('own');
-  if (own.kind !== 'created') throw new Error(own.kind);
-  expect(await all.bob.chat.invite(own.group, ['leo'])).toMatchObject([{ kind: 'done' }]);
-  expect(await all.bob.chat.remove(own.group, ['leo'])).toMatchObject([{ kind: 'done' }]);
+  const own = await together([all.bob, all.leo], 'own');
+  expect(await all.bob.chat.remove(own, ['leo'])).toMatchObject([{ kind: 'done' }]);
   await invited(all);
   await takesOut(all);
   expect(await warnings(all)).toEqual([]);
@@ -232,7 +216,7 @@ test('S5: a server that hides a revocation from who is let in cannot do so behin
   const all = await scene();
   await all.fallBehind(() => (all.asked() === 1 ? 'still-old' : undefined));
   await invited(all);
-  await until(() => Promise.resolve(all.asked() === 1));
+  await until(() => all.asked() === 1);
   expect(await names(all)).toContain('leo');
   expect(await warnings(all)).toEqual([]);
   await all.says({ type: 'rename', name: 'leonard' });

@@ -1,7 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import { loadGroups } from '../../src/client/store/group-rows.ts';
-import { createMemoryStore } from '../../src/client/store/memory-store.ts';
-import { createMlsConfig } from '../../src/mls/config.ts';
+import { describe, expect, test } from 'vitest';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import {
   encodeStatement,
@@ -13,16 +10,14 @@ import { encodeRegistration, statementToSign } from '../../src/wire/account-stat
 import type { GroupId } from '../../src/wire/ids.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
 import type { Account } from '../../src/wire/schemas/accounts.ts';
-import { type ConnectableServer, openChatter, type TestChatter } from '../support/chat-clients.ts';
-import { createFakeServer, FAKE_DOMAIN, type FakeServer } from '../support/fake-server.ts';
+import type { ConnectableServer, TestChatter } from '../support/chat-clients.ts';
+import { storedGroup, together, useChatters, warningsOf } from '../support/chatters.ts';
+import { FAKE_DOMAIN } from '../support/fake-server/receipts.ts';
+import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { createDeviceKey, type DeviceKey, newId } from '../support/signed-client.ts';
 import { until } from '../support/until.ts';
 
-const open = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
+const open = useChatters();
 
 interface Scene {
   readonly server: FakeServer;
@@ -34,19 +29,12 @@ interface Scene {
 /** Alice and bob in one group, over a server that a test may make lie about bob. */
 async function scene(): Promise<Scene> {
   const server = createFakeServer();
-  const [alice, bob] = [await openChatter(server, 'alice'), await openChatter(server, 'bob')];
-  open.add(alice).add(bob);
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  await alice.chat.invite(opened.group, ['bob']);
-  await bob.chat.caughtUp(240_000);
-  return { server, alice, bob, group: opened.group };
+  const [alice, bob] = [await open(server, 'alice'), await open(server, 'bob')];
+  return { server, alice, bob, group: await together([alice, bob]) };
 }
 
 const alarms = async (chatter: TestChatter, group: GroupId): Promise<string[]> =>
-  (await chatter.lines(group)).flatMap((line) =>
-    line.kind === 'warning' && line.text.startsWith('ALARM') ? [line.text] : [],
-  );
+  (await warningsOf(chatter, group)).filter((text) => text.startsWith('ALARM'));
 const serveInstead = ({ server }: Scene, change: (account: Account) => object): void => {
   server.tamperAccount = (account) =>
     account.name === 'alice' ? account : ({ ...account, ...change(account) } as Account);
@@ -188,28 +176,16 @@ describe('a node that has not come as far as another alarms nobody', () => {
         };
       },
     };
-    const [alice, bob] = [await openChatter(slow, 'alice'), await openChatter(server, 'bob')];
-    open.add(alice).add(bob);
+    const [alice, bob] = [await open(slow, 'alice'), await open(server, 'bob')];
     const fallBehind = (): void => {
       isBehind = true;
     };
     return { alice, bob, fallBehind };
   }
 
-  /** A group that `first` invites the other one into. */
-  async function together(first: TestChatter, other: TestChatter): Promise<GroupId> {
-    const opened = await first.chat.openGroup('tea');
-    if (opened.kind !== 'created') throw new Error(opened.kind);
-    await first.chat.invite(opened.group, [other.name]);
-    await other.chat.caughtUp(240_000);
-    return opened.group;
-  }
   /** Whoever was let in asks for the newest of all members once. */
-  const membersAsked = ({ rows }: TestChatter): Promise<unknown> =>
-    until(async () => {
-      const groups = await loadGroups(createMemoryStore(rows), createMlsConfig({ validateCredential: () => true }));
-      return groups.every(({ membersDue }) => membersDue === undefined);
-    });
+  const membersAsked = (who: TestChatter, group: GroupId): Promise<unknown> =>
+    until(async () => (await storedGroup(who, group)).membersDue === undefined);
   const waitForName = (alice: TestChatter, group: GroupId, wanted: string): Promise<unknown> =>
     until(async () => (await alice.chat.members(group)).some(({ name }) => name === wanted));
 
@@ -219,7 +195,7 @@ describe('a node that has not come as far as another alarms nobody', () => {
       asked += 1;
       return undefined;
     });
-    const group = await together(alice, bob);
+    const group = await together([alice, bob]);
     await bob.chat.rename('bobby');
     await waitForName(alice, group, 'bobby');
     fallBehind();
@@ -234,7 +210,7 @@ describe('a node that has not come as far as another alarms nobody', () => {
       if (stays) throw new ProblemError('not-ready', 'this node has not come as far as the log');
       return undefined;
     });
-    const group = await together(alice, bob);
+    const group = await together([alice, bob]);
     await bob.chat.rename('bobby');
     await waitForName(alice, group, 'bobby');
     fallBehind();
@@ -255,8 +231,8 @@ describe('a node that has not come as far as another alarms nobody', () => {
     });
     fallBehind();
     await bob.chat.rename('bobby');
-    const group = await together(bob, alice);
-    await membersAsked(alice);
+    const group = await together([bob, alice]);
+    await membersAsked(alice, group);
     await waitForName(alice, group, 'bob'); // as the node has it
     expect(asked).toBe(1);
     await bob.chat.rename('robert');
@@ -273,13 +249,13 @@ describe('a node that has not come as far as another alarms nobody', () => {
     });
     fallBehind();
     await bob.chat.rename('bobby');
-    const group = await together(bob, alice);
-    await membersAsked(alice);
+    const group = await together([bob, alice]);
+    await membersAsked(alice, group);
     await waitForName(alice, group, 'bob');
     await bob.chat.rename('robert');
     await waitForName(alice, group, 'robert');
     expect(asked).toBe(4);
     expect(await alarms(alice, group)).toEqual([]);
-    expect((await alice.lines(group)).filter(({ kind }) => kind === 'warning')).toEqual([]);
+    expect(await warningsOf(alice, group)).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HistoryLine } from '../../src/client/chat-client.ts';
 import { newLineWrites } from '../../src/client/runner/new-lines.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
@@ -8,24 +8,16 @@ import { parseInput } from '../../src/client/terminal/parse-input.ts';
 import { runCommand } from '../../src/client/terminal/run-command.ts';
 import { createUnsent } from '../../src/client/terminal/unsent.ts';
 import type { AccountId, GroupId } from '../../src/wire/ids.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import type { TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, statusIn, together, useChatters, WAIT_MS } from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const WAIT_MS = 120_000;
-const open: TestChatter[] = [];
-afterEach(async () => {
-  for (const chatter of open.splice(0)) await chatter.stop();
-});
+const open = useChatters();
 
 async function tea(server: FakeServer) {
-  const [alice, bob] = [await openChatter(server, 'alice'), await openChatter(server, 'bob')];
-  open.push(alice, bob);
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  await alice.chat.invite(opened.group, ['bob']);
-  await bob.chat.caughtUp(WAIT_MS);
-  return { alice, bob, group: opened.group };
+  const [alice, bob] = [await open(server, 'alice'), await open(server, 'bob')];
+  return { alice, bob, group: await together([alice, bob]) };
 }
 
 type Message = Extract<HistoryLine, { kind: 'message' }>;
@@ -36,8 +28,6 @@ const rows = async (who: TestChatter, group: GroupId): Promise<string[]> => {
   const lines = (await who.chat.recent(group, 100)).filter((line) => line.kind !== 'joined' && line.kind !== 'created');
   return lines.filter((line) => line.kind !== 'membership').flatMap((line) => formatLine(line, style));
 };
-const statusOf = async (who: TestChatter, group: GroupId) =>
-  (await who.chat.groups()).find((each) => each.group === group)!;
 
 /** Types a command as a person does; gives what was said back. */
 async function type(who: TestChatter, group: GroupId, line: string): Promise<string[]> {
@@ -46,12 +36,13 @@ async function type(who: TestChatter, group: GroupId, line: string): Promise<str
   const said: string[] = [];
   await runCommand(input.name, input.args, {
     client: who.chat,
-    current: await statusOf(who, group),
+    current: await statusIn(who, group),
     say: (more) => said.push(...more),
     show: () => {},
     switchTo: async () => {},
     send: (text, how) => who.chat.send(group, text, how),
     quit: () => {},
+    away: () => false,
   });
   return said;
 }
@@ -119,8 +110,8 @@ describe('messages have ids that all their readers agree about', () => {
       await until(() => said(who).length === 0);
       expect(await rows(who, group)).toEqual([
         '#tea <alice> [taken back]',
-        '#tea <alice> [edited]',
-        '#tea <alice> [edited]',
+        '#tea <alice> [edited a message]',
+        '#tea <alice> [edited a message]',
         '#tea <alice> [took back a message]',
       ]);
     }
@@ -152,7 +143,7 @@ describe('messages have ids that all their readers agree about', () => {
   test('changes of one page fall into place, and what is not here stays a line', async () => {
     const server = createFakeServer();
     const { alice, bob, group } = await tea(server);
-    const join = server.cut((await bob.chat.status()).me.device);
+    const join = server.cut(await deviceOf(bob));
     await alice.chat.send(group, 'one');
     await alice.waitForText(group, 'one');
     await type(alice, group, '/edit two');
@@ -166,7 +157,7 @@ describe('messages have ids that all their readers agree about', () => {
     await bob.waitForText(group, 'drinks');
     expect(await rows(bob, group)).toEqual([
       '#tea <alice> three [edited]',
-      '#tea <alice> [edited]',
+      '#tea <alice> [edited a message]',
       '#tea <alice> [edited] three',
       '#tea * alice drinks',
     ]);
@@ -182,11 +173,10 @@ describe('a topic', () => {
     const server = createFakeServer();
     const { alice, bob, group } = await tea(server);
     await type(alice, group, '/topic Assam or Darjeeling');
-    await until(async () => (await statusOf(bob, group)).topic === 'Assam or Darjeeling');
+    await until(async () => (await statusIn(bob, group))?.topic === 'Assam or Darjeeling');
     await type(bob, group, '/topic Oolong');
-    await until(async () => (await statusOf(alice, group)).topic === 'Oolong');
-    const carol = await openChatter(server, 'carol');
-    open.push(carol);
+    await until(async () => (await statusIn(alice, group))?.topic === 'Oolong');
+    const carol = await open(server, 'carol');
     await alice.chat.invite(group, ['carol']);
     await until(async () => (await carol.chat.groups())[0]?.topic === 'Oolong');
     expect((await rows(carol, group)).at(-1)).toBe('#tea <alice> [set the topic: Oolong]');
@@ -194,7 +184,7 @@ describe('a topic', () => {
     await bob.chat.caughtUp(WAIT_MS);
     expect((await bob.lines(group)).filter((line) => line.kind === 'topic')).toHaveLength(2);
     await bob.restart();
-    expect((await statusOf(bob, group)).topic).toBe('Oolong');
+    expect((await statusIn(bob, group))?.topic).toBe('Oolong');
     await expect(bob.chat.send(group, 'x'.repeat(201), { as: 'topic' })).rejects.toMatchObject({ code: 'refused' });
   });
 });
@@ -202,7 +192,7 @@ describe('a topic', () => {
 test('a topic that is not sent yet is shown as one, also after a restart', async () => {
   const server = createFakeServer();
   const { alice, bob, group } = await tea(server);
-  const join = server.cut((await alice.chat.status()).me.device);
+  const join = server.cut(await deviceOf(alice));
   await type(alice, group, '/topic Assam');
   await alice.chat.send(group, '', { as: 'topic' });
   await alice.restart();
@@ -240,7 +230,7 @@ describe('receipts of people', () => {
     expect((await bob.lines(group)).every((line) => line.kind !== 'warning')).toBe(true);
     await alice.restart();
     expect(await marks()).toEqual({ delivered: position, read: position });
-    expect((await statusOf(alice, group)).unread).toBe(0);
+    expect((await statusIn(alice, group))?.unread).toBe(0);
     await type(alice, group, '/receipts off');
     expect(await marks()).toBeUndefined();
     await alice.restart();

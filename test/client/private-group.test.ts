@@ -1,39 +1,22 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { fromBase64Url } from '../../src/wire/bytes.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
-import { openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { statusIn, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { newId, okValue } from '../support/signed-client.ts';
 import { pathOf, TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
+import { useTestServer } from '../support/use-server.ts';
 
-let server: TestServer;
-const open = new Set<TestChatter>();
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-const WAIT_MS = 120_000;
-const chatter = async (name: string): Promise<TestChatter> => {
-  const opened = await openChatter(
-    overHttp(() => server.url()),
-    name,
-  );
-  open.add(opened);
-  return opened;
-};
+const server = useTestServer();
+const open = useChatters();
+const real = overHttp(() => server().url());
+const chatter = (name: string): Promise<TestChatter> => open(real, name);
 const founded = async (who: TestChatter, name: string): Promise<GroupId> => {
   const opened = await who.chat.openGroup(name, { handshakes: 'private' });
   if (opened.kind !== 'created') throw new Error(opened.kind);
   return opened.group;
 };
-const statusOf = async (who: TestChatter, group: GroupId) =>
-  (await who.chat.groups()).find((status) => status.group === group);
 const agree = async (group: GroupId, ...people: readonly TestChatter[]) => {
   const authenticators = new Set<string>();
   for (const who of people) {
@@ -42,8 +25,6 @@ const agree = async (group: GroupId, ...people: readonly TestChatter[]) => {
   }
   expect(authenticators.size).toBe(1);
 };
-const warnings = async (who: TestChatter, group: GroupId) =>
-  (await who.lines(group)).filter((line) => line.kind === 'warning');
 
 test('people talk in an opaque group as in any other: invited while away, rotating, leaving, rejoining', async () => {
   const [ann, ben, cem] = [await chatter('ann'), await chatter('ben'), await chatter('cem')];
@@ -59,7 +40,7 @@ test('people talk in an opaque group as in any other: invited while away, rotati
   await ben.chat.caughtUp(WAIT_MS);
   for (const text of ['hello', 'hi']) await ben.waitForText(group, text);
   expect(await ben.lines(group)).toContainEqual(expect.objectContaining({ kind: 'joined', handshakes: 'private' }));
-  expect(await statusOf(ben, group)).toMatchObject({ handshakes: 'private', members: 3 });
+  expect(await statusIn(ben, group)).toMatchObject({ handshakes: 'private', members: 3 });
   expect(await ann.lines(group)).toContainEqual(expect.objectContaining({ kind: 'created', handshakes: 'private' }));
 
   // a commit race: each of these takes effect, one after the other
@@ -72,13 +53,13 @@ test('people talk in an opaque group as in any other: invited while away, rotati
   for (const who of [ann, ben]) await who.waitForText(group, 'here again');
 
   expect(await ben.chat.leave(group)).toEqual({ kind: 'done' });
-  await until(async () => (await statusOf(ben, group))?.state === 'removed');
+  await until(async () => (await statusIn(ben, group))?.state === 'removed');
   await ann.chat.send(group, 'two of us');
   await cem.waitForText(group, 'two of us');
   await agree(group, ann, cem);
   expect(await ann.chat.remove(group, ['cem'])).toEqual([{ name: 'cem', kind: 'done' }]);
-  await until(async () => (await statusOf(cem, group))?.state === 'removed');
-  for (const who of [ann, ben, cem]) expect(await warnings(who, group)).toEqual([]);
+  await until(async () => (await statusIn(cem, group))?.state === 'removed');
+  for (const who of [ann, ben, cem]) expect(await warningsOf(who, group)).toEqual([]);
 });
 
 test('the last administrator names another before leaving or stepping back; policy says who may invite', async () => {
@@ -111,14 +92,14 @@ test('the last administrator names another before leaving or stepping back; poli
     { name: 'fil', role: 'member' },
   ]);
   expect(await dan.chat.leave(group)).toEqual({ kind: 'done' });
-  await until(async () => (await statusOf(dan, group))?.state === 'removed');
+  await until(async () => (await statusIn(dan, group))?.state === 'removed');
   await fil.chat.caughtUp(WAIT_MS);
   await agree(group, eva, fil);
 });
 
 test('a member that oversteps its role, or tells the server another roster than it made, is told of to the others', async () => {
   const [hal, ivy] = [await chatter('hal'), await chatter('ivy')];
-  const eve = await TestDevice.register(() => server.url(), 'eve');
+  const eve = await TestDevice.register(() => server().url(), 'eve');
   const group = await founded(hal, 'watched');
   expect((await hal.chat.invite(group, ['eve', 'ivy'])).map(({ kind }) => kind)).toEqual(['done', 'done']);
   await ivy.chat.caughtUp(WAIT_MS);
@@ -130,16 +111,13 @@ test('a member that oversteps its role, or tells the server another roster than 
   const { commit, groupInfo } = made;
   const body = { commit, groupInfo, roster: { added: [], removed: [] } };
   okValue(await eve.http.request('POST', `${pathOf(bytes)}/commits`, { body, idempotencyKey: newId() }));
-  await until(async () => (await warnings(hal, group)).length > 0);
-  expect(await warnings(hal, group)).toMatchObject([
-    {
-      text:
-        'eve did what its role does not allow: removed ivy; ' +
-        'eve told the server otherwise than it did: removed ivy without a word.',
-    },
+  await until(async () => (await warningsOf(hal, group)).length > 0);
+  expect(await warningsOf(hal, group)).toEqual([
+    'eve did what its role does not allow: removed ivy; ' +
+      'eve told the server otherwise than it did: removed ivy without a word.',
   ]);
   // the commit counts, and an administrator puts it right
-  await until(async () => (await statusOf(ivy, group))?.state === 'removed');
+  await until(async () => (await statusIn(ivy, group))?.state === 'removed');
   expect(await hal.chat.remove(group, ['eve'])).toEqual([{ name: 'eve', kind: 'done' }]);
   expect(await hal.chat.members(group)).toMatchObject([{ name: 'hal' }]);
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { withFirstHead, withHead } from '../../src/client/engine/recent-heads.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
 import { isElsewhere } from '../../src/client/engine/witness.ts';
@@ -6,60 +6,36 @@ import { auditStore } from '../../src/client/runner/audit.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
-import type { GroupId, Position } from '../../src/wire/ids.ts';
+import type { Position } from '../../src/wire/ids.ts';
 import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
-import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
-import { createFakeServer, receiptFor } from '../support/fake-server.ts';
+import { type ConnectableServer, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
+import { receiptFor } from '../support/fake-server/receipts.ts';
+import { createFakeServer } from '../support/fake-server.ts';
 import { keepOnly } from '../support/keep-only.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
+import { useTestServer } from '../support/use-server.ts';
 
-const WAIT_MS = 240_000;
 const GONE = /no longer on the server\.$/;
-const open: TestChatter[] = [];
-afterEach(async () => {
-  for (const chatter of open.splice(0)) await chatter.stop();
-});
+const chatter = useChatters();
 
-async function chatter(over: ConnectableServer, name: string): Promise<TestChatter> {
-  const opened = await openChatter(over, name);
-  open.push(opened);
-  return opened;
-}
-
-async function together(alice: TestChatter, bob: TestChatter, name = 'tea'): Promise<GroupId> {
-  const opened = await alice.chat.openGroup(name);
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  expect(await alice.chat.invite(opened.group, [bob.name])).toEqual([{ name: bob.name, kind: 'done' }]);
-  for (const each of [alice, bob]) await each.chat.caughtUp(WAIT_MS);
-  return opened.group;
-}
-
-const warnings = async (who: TestChatter) =>
-  (await who.lines()).flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
 const audited = (who: TestChatter) => auditStore(createMemoryStore(who.rows), createNodeSuite());
 
 describe('a message that is sent again after it was compacted, on an honest server', () => {
-  let server: TestServer;
-  beforeAll(async () => {
-    server = await startServer();
-  });
-  afterAll(() => server[Symbol.asyncDispose]());
+  const server = useTestServer();
+  const real = overHttp(() => server().url());
 
   test('whose answer comes before the gap is read, is shown once, and nothing is said against the server', async () => {
-    const alice = await chatter(
-      overHttp(() => server.url()),
-      'alice',
-    );
-    const line = heldLine(overHttp(() => server.url()));
+    const alice = await chatter(real, 'alice');
+    const line = heldLine(real);
     const bob = await chatter(line.server, 'bob');
-    const group = await together(alice, bob);
+    const group = await together([alice, bob]);
     line.hold('no-answers');
     await bob.chat.send(group, 'did you get this?');
     await alice.waitForText(group, 'did you get this?');
     await alice.chat.send(group, 'and more');
     expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
-    await keepOnly(server, 1);
+    await keepOnly(server(), 1);
     line.hold('no-news');
     await until(() => line.answers.length > 0);
     const [answer] = line.answers;
@@ -69,7 +45,7 @@ describe('a message that is sent again after it was compacted, on an honest serv
     await until(async () => (await bob.chat.status()).unsent === 0);
     await bob.chat.caughtUp(WAIT_MS);
     expect((await bob.texts(group)).sort()).toEqual(['and more', 'did you get this?']);
-    expect(await warnings(bob)).toEqual([expect.stringMatching(GONE)]);
+    expect(await warningsOf(bob)).toEqual([expect.stringMatching(GONE)]);
     await bob.chat.send(group, 'good');
     await alice.waitForText(group, 'good');
     await bob.waitForText(group, 'good');
@@ -81,11 +57,8 @@ describe('a message that is sent again after it was compacted, on an honest serv
   });
 
   test('and with it the commit that ended its epoch, is not encrypted anew: no number is missing to anybody', async () => {
-    const alice = await chatter(
-      overHttp(() => server.url()),
-      'ada',
-    );
-    const line = heldLine(overHttp(() => server.url()));
+    const alice = await chatter(real, 'ada');
+    const line = heldLine(real);
     let mayPost = true;
     const untilJoined = (api: ServerApi): ServerApi => ({
       ...api,
@@ -100,7 +73,7 @@ describe('a message that is sent again after it was compacted, on an honest serv
       },
     });
     const bob = await chatter({ connect: (device, sign) => untilJoined(line.server.connect(device, sign)) }, 'bea');
-    const group = await together(alice, bob, 'numbers');
+    const group = await together([alice, bob], 'numbers');
     line.hold('no-answers');
     await bob.chat.send(group, 'did you get this?');
     await alice.waitForText(group, 'did you get this?');
@@ -109,11 +82,11 @@ describe('a message that is sent again after it was compacted, on an honest serv
     expect(await alice.chat.rotate(group)).toEqual({ kind: 'done' });
     await alice.chat.send(group, 'and more');
     expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
-    await keepOnly(server, 1);
+    await keepOnly(server(), 1);
     line.release();
     await alice.waitForText(group, 'so I ask again');
     await alice.chat.caughtUp(WAIT_MS);
-    expect(await warnings(alice)).toEqual([]);
+    expect(await warningsOf(alice)).toEqual([]);
     for (const text of ['did you get this?', 'so I ask again']) await bob.waitForText(group, text);
     expect((await bob.texts(group)).sort()).toEqual(['did you get this?', 'so I ask again']);
   });
@@ -126,7 +99,7 @@ describe('D5: a server that says of a message that it is gone, to hide it,', () 
     { what: 'where something else is about to come', at: (read) => read + 1 },
   ])('is caught when it says that it stood $what', async ({ at }) => {
     const { alice, group, read } = await hidden(({ read, end }) => ({ position: at(read), signed: end }));
-    expect(await warnings(alice)).toEqual([
+    expect(await warningsOf(alice)).toEqual([
       `The server said that a message of yours is entry ${at(read)} of #tea, and shows another one there: it is not to be trusted`,
     ]);
     expect(await alice.texts(group)).toEqual(['in its place']);
@@ -135,7 +108,7 @@ describe('D5: a server that says of a message that it is gone, to hide it,', () 
 
   test('is caught when it gives no receipt for that, however long ago it says it was', async () => {
     const { alice, group } = await hidden(() => ({ position: 1 }));
-    expect((await warnings(alice)).join()).toMatch(/is not to be trusted|is worth nothing: there is none/);
+    expect((await warningsOf(alice)).join()).toMatch(/is not to be trusted|is worth nothing: there is none/);
     expect(await alice.texts(group)).toEqual(['in its place']);
   });
 
@@ -144,7 +117,7 @@ describe('D5: a server that says of a message that it is gone, to hide it,', () 
       position: read + 1,
       signed: { ...end, head: nodeSha256(end.head) },
     }));
-    expect(await warnings(alice)).toEqual([expect.stringMatching(/^The server has signed another history of #tea/)]);
+    expect(await warningsOf(alice)).toEqual([expect.stringMatching(/^The server has signed another history of #tea/)]);
     expect((await audited(alice)).findings).toMatchObject([{ kind: 'receipt' }]);
   });
 
@@ -176,8 +149,8 @@ describe('D5: a server that says of a message that it is gone, to hide it,', () 
       },
     });
     const [alice, bob] = [await chatter(line.server, 'alice'), await chatter(server, 'bob')];
-    const group = await together(alice, bob);
-    victim = (await alice.chat.status()).me.device;
+    const group = await together([alice, bob]);
+    victim = await deviceOf(alice);
     read = server.groups.get(group)!.position;
     line.hold('no-news');
     await bob.chat.send(group, 'in its place');
@@ -186,7 +159,7 @@ describe('D5: a server that says of a message that it is gone, to hide it,', () 
     await until(() => line.answers.length > 0);
     line.release();
     await alice.waitForText(group, 'in its place');
-    await until(async () => (await warnings(alice)).length > 0);
+    await until(async () => (await warningsOf(alice)).length > 0);
     return { alice, group, read };
   }
 });

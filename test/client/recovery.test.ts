@@ -1,37 +1,22 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { encodeContent } from '../../src/client/content/content.ts';
 import { encrypt } from '../../src/mls/session/message.ts';
 import { epochAuthenticatorOf } from '../../src/mls/session/state.ts';
 import { toHex } from '../../src/wire/bytes.ts';
 import { type GroupId, groupIdOf } from '../../src/wire/ids.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { type ConnectableServer, openChatter, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { type ConnectableServer, overHttp, type TestChatter } from '../support/chat-clients.ts';
+import { statusIn, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { corruptCommit } from '../support/corrupt-path.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 import { newId, okValue } from '../support/signed-client.ts';
 import { suite, TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
+import { useTestServer } from '../support/use-server.ts';
 
-let server: TestServer;
-const open = new Set<TestChatter>();
-beforeAll(async () => {
-  server = await startServer();
-});
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-const WAIT_MS = 120_000;
-const chatter = async (name: string): Promise<TestChatter> => {
-  const opened = await openChatter(
-    overHttp(() => server.url()),
-    name,
-  );
-  open.add(opened);
-  return opened;
-};
+const server = useTestServer();
+const open = useChatters();
+const real = overHttp(() => server().url());
+const chatter = (name: string): Promise<TestChatter> => open(real, name);
 const leafOf = async (founder: TestDevice, group: Uint8Array, who: TestChatter): Promise<number> => {
   const { account, device } = (await who.chat.status()).me;
   const identity = `mimi://localhost/d/${account}/${device}`;
@@ -40,7 +25,7 @@ const leafOf = async (founder: TestDevice, group: Uint8Array, who: TestChatter):
 
 /** A group of a founder that lies, and of people who chat. */
 async function foundedBy(name: string, others: readonly TestChatter[]) {
-  const founder = await TestDevice.register(() => server.url(), name);
+  const founder = await TestDevice.register(() => server().url(), name);
   const group = await founder.createGroup(`#${name}s`.slice(1));
   const accounts = await Promise.all(others.map(async ({ chat }) => (await chat.status()).me.account));
   const { results } = okValue(await founder.claim(group, accounts));
@@ -68,15 +53,11 @@ async function say(founder: TestDevice, group: Uint8Array, text: string): Promis
   okValue(await founder.postMessages(group, [{ id: newId(), message: made.message }]));
 }
 
-const warnings = async (who: TestChatter, group: GroupId): Promise<string[]> =>
-  (await who.lines(group)).flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
 const hasWarning = (who: TestChatter, group: GroupId, text: RegExp) =>
   until(
-    async () => (await warnings(who, group)).some((warning) => text.test(warning)),
+    async () => (await warningsOf(who, group)).some((warning) => text.test(warning)),
     () => `${who.name} never saw ${text}`,
   );
-const statusOf = async (who: TestChatter, group: GroupId) =>
-  (await who.chat.groups()).find((status) => status.group === group)!;
 /** Everybody is in one epoch and agrees about everything up to it. */
 async function agree(id: GroupId, founder: TestDevice, group: Uint8Array, chatters: readonly TestChatter[]) {
   await founder.catchUp();
@@ -104,8 +85,8 @@ describe('a commit whose path is garbage for some', () => {
     await carol.waitForText(id, 'written before I knew');
     await carol.chat.send(id, 'welcome back');
     await bob.waitForText(id, 'welcome back');
-    expect((await statusOf(bob, id)).state).toBe('member');
-    expect(await warnings(bob, id)).toHaveLength(1);
+    expect((await statusIn(bob, id))?.state).toBe('member');
+    expect(await warningsOf(bob, id)).toHaveLength(1);
     await agree(id, founder, group, [bob, carol]);
   });
 
@@ -115,7 +96,7 @@ describe('a commit whose path is garbage for some', () => {
     await corrupt(founder, group, [dora, emil]);
     for (const who of [dora, emil])
       await hasWarning(who, id, /^commit 2 by malvin could not be processed here; rejoin/);
-    for (const who of [dora, emil, fay]) await until(async () => (await statusOf(who, id)).epoch === 4);
+    for (const who of [dora, emil, fay]) await until(async () => (await statusIn(who, id))?.epoch === 4);
     await dora.chat.send(id, 'both are back');
     for (const who of [emil, fay]) await who.waitForText(id, 'both are back');
     await agree(id, founder, group, [dora, emil, fay]);
@@ -136,12 +117,11 @@ describe('a commit whose path is garbage for some', () => {
     await say(founder, group, 'with all of us');
     await gil.restart();
     await gil.waitForText(id, 'with all of us');
-    expect((await statusOf(gil, id)).state).toBe('member');
+    expect((await statusIn(gil, id))?.state).toBe('member');
     await agree(id, founder, group, [gil, hana]);
   });
 
   it('D21: a member to whom no GroupInfo is served was not taken out: nothing is dropped, and it comes back once there is one', async () => {
-    const real = overHttp(() => server.url());
     let asked = 0;
     let isThere = false;
     const without: ConnectableServer = {
@@ -155,8 +135,7 @@ describe('a commit whose path is garbage for some', () => {
         return { ...api, groupInfo };
       },
     };
-    const kim = await openChatter(without, 'kim');
-    open.add(kim);
+    const kim = await open(without, 'kim');
     const { founder, group, id } = await foundedBy('mona', [kim]);
     await corrupt(founder, group, [kim]);
     await until(() => asked > 0);
@@ -164,7 +143,7 @@ describe('a commit whose path is garbage for some', () => {
     const before = asked;
     // only then what came of the one before is stored
     await until(() => asked > before);
-    expect(await warnings(kim, id)).toEqual([]);
+    expect(await warningsOf(kim, id)).toEqual([]);
     expect((await kim.chat.status()).unsent).toBe(1);
     isThere = true;
     await hasWarning(kim, id, /^commit 2 by mona could not be processed here; rejoined at epoch 3; messages/);

@@ -1,7 +1,7 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { together, useChatters, warningsOf } from '../support/chatters.ts';
 import { createFakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
@@ -10,11 +10,7 @@ const OPEN = `${REASON}, and it is not known whether it was sent before`;
 const revoked = (): ProblemError =>
   new ProblemError('unauthenticated', 'this device was revoked', { members: { reason: 'revoked' } });
 
-const opened = new Set<TestChatter>();
-afterEach(async () => {
-  await Promise.all([...opened].map((chatter) => chatter.stop()));
-  opened.clear();
-});
+const open = useChatters();
 
 /** What becomes of requests: `blind`: messages are placed, and nothing comes back. */
 type Line = 'open' | 'blind' | 'revoked';
@@ -44,11 +40,8 @@ async function member() {
       },
     };
   };
-  const alice = await openChatter({ connect }, 'alice');
-  opened.add(alice);
-  const created = await alice.chat.openGroup('tea');
-  if (created.kind !== 'created') throw new Error(created.kind);
-  const { group } = created;
+  const alice = await open({ connect }, 'alice');
+  const group = await together([alice]);
   /** From the next request of messages on: what was up to date stays so until then. */
   const turn = (to: Line): void => {
     server.intercept = (_by, method) => {
@@ -59,8 +52,7 @@ async function member() {
       check();
     };
   };
-  const warnings = async (): Promise<readonly string[]> =>
-    (await alice.lines(group)).flatMap((each) => (each.kind === 'warning' ? [each.text] : []));
+  const warnings = (): Promise<readonly string[]> => warningsOf(alice, group);
   const outcome = async () => {
     await until(() => alice.events.some(({ type }) => type === 'sent'));
     return { sent: alice.events.filter(({ type }) => type === 'sent'), warnings: await warnings() };

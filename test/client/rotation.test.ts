@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   AFTER_JOIN_MS,
   freshLeaf,
@@ -9,14 +9,11 @@ import {
 } from '../../src/client/engine/rotation.ts';
 import type { Group } from '../../src/client/engine/types.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
+import { together, useChatters, WAIT_MS } from '../support/chatters.ts';
 import { createFakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const open: TestChatter[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((chatter) => chatter.stop()));
-});
+const open = useChatters();
 
 describe('when keys are due', () => {
   const member = (more: Partial<Group>): Group => ({
@@ -49,26 +46,21 @@ test('keys that were used often are renewed by themselves, once, and everybody a
   const server = createFakeServer();
   const rotation = { afterMessages: 3, afterMs: Number.POSITIVE_INFINITY };
   // no spread: the first draw is the turn
-  const alice = await openChatter(server, 'alice', { rotation, random: () => 0 });
-  const bob = await openChatter(server, 'bob');
-  open.push(alice, bob);
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  const { group } = opened;
-  await alice.chat.invite(group, ['bob']);
-  await bob.chat.caughtUp(240_000);
+  const alice = await open(server, 'alice', { rotation, random: () => 0 });
+  const bob = await open(server, 'bob');
+  const group = await together([alice, bob]);
   for (const text of ['one', 'two', 'three']) await alice.chat.send(group, text);
-  expect(await alice.chat.flushed(240_000)).toBe(0);
-  await alice.chat.caughtUp(240_000);
+  expect(await alice.chat.flushed(WAIT_MS)).toBe(0);
+  await alice.chat.caughtUp(WAIT_MS);
   // what is due is seen at the next look; a start is one
   await alice.restart();
   const renewals = async () =>
     (await bob.lines(group)).filter((line) => line.kind === 'membership' && line.rotated && line.by.name === 'alice');
   await until(async () => (await renewals()).length === 1);
-  await alice.chat.caughtUp(240_000);
+  await alice.chat.caughtUp(WAIT_MS);
   await alice.chat.send(group, 'four');
   await bob.waitForText(group, 'four');
-  await alice.chat.caughtUp(240_000);
+  await alice.chat.caughtUp(WAIT_MS);
   expect(await alice.epochAuthenticator(group)).toBe(await bob.epochAuthenticator(group));
   expect(await renewals()).toHaveLength(1);
 });

@@ -49,8 +49,12 @@ function catchUp(pageOf: (ask: number) => Page) {
         return pageOf(asked);
       },
     },
-    state: { cursor: START_CURSOR },
-    sync: { whenUpToDate: async () => {}, onPassed: () => () => {} },
+    sync: {
+      whenUpToDate: async () => {},
+      onPassed: () => () => {},
+      isHeld: () => false,
+      reached: START_CURSOR,
+    },
     random: () => 0.5,
   };
   return { asked: () => asked, stop: () => ending.abort(), done: waitUntilCaughtUp(world, ending.signal) };

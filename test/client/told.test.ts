@@ -1,36 +1,21 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Connection } from '../../src/client/chat-client.ts';
 import { createRefiller } from '../../src/client/runner/key-packages.ts';
 import { startOver } from '../../src/client/runner/start.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
-import type { GroupId } from '../../src/wire/ids.ts';
 import type { StreamItem } from '../../src/wire/page.ts';
 import { ProblemError } from '../../src/wire/problems.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
-import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
+import { together, useChatters } from '../support/chatters.ts';
+import { createFakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
-const open = new Set<{ stop(): Promise<void> }>();
-afterEach(async () => {
-  await Promise.all([...open].map((chatter) => chatter.stop()));
-  open.clear();
-});
-const chatter = async (server: FakeServer, name: string): Promise<TestChatter> => {
-  const made = await openChatter(server, name);
-  open.add(made);
-  return made;
-};
-const created = async ({ chat }: TestChatter): Promise<GroupId> => {
-  const opened = await chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  return opened.group;
-};
+const chatter = useChatters();
 
 describe('what a person is told', () => {
   test('a message that the server refuses is given up, with the reason, and is shown as that once', async () => {
     const server = createFakeServer();
     const alice = await chatter(server, 'alice');
-    const group = await created(alice);
+    const group = await together([alice]);
     const before = (await alice.lines(group)).at(-1)!.cursor!;
     server.intercept = (_by, method) => {
       if (method === 'postMessages') throw new ProblemError('forbidden', 'you may not write there');
@@ -54,7 +39,7 @@ describe('what a person is told', () => {
   test('who left is told that it left, whoever committed it', async () => {
     const server = createFakeServer();
     const [alice, bob] = [await chatter(server, 'alice'), await chatter(server, 'bob')];
-    const group = await created(alice);
+    const group = await together([alice]);
     await alice.chat.invite(group, ['bob']);
     await bob.chat.caughtUp(240_000);
     expect(await bob.chat.leave(group)).toEqual({ kind: 'done' });
@@ -65,7 +50,7 @@ describe('what a person is told', () => {
   test('the only member hears in a sentence why it cannot join again, and goes on as before', async () => {
     const server = createFakeServer();
     const alice = await chatter(server, 'alice');
-    const group = await created(alice);
+    const group = await together([alice]);
     expect(await alice.chat.rejoin(group)).toEqual({
       kind: 'refused',
       reason: 'you are its only member, and a group can only be joined again through another one; make a new group',
@@ -77,7 +62,7 @@ describe('what a person is told', () => {
   test('catching up just when the log is replaced waits for the new one instead of failing', async () => {
     const server = createFakeServer();
     const alice = await chatter(server, 'alice');
-    const group = await created(alice);
+    const group = await together([alice]);
     await alice.chat.send(group, 'before');
     await alice.waitForText(group, 'before');
     server.newIncarnation();
@@ -98,7 +83,7 @@ describe('what a person is told', () => {
       }),
       { server: 'fake', userName: 'alice', random: () => 1 },
     );
-    open.add({ stop: () => chat.close() });
+    onTestFinished(() => chat.close());
     chat.subscribe((event) => {
       if (event.type === 'connection' && event.connection.state === 'offline') waits.push(event.connection);
     });

@@ -1,10 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
+import { KEY_PACKAGE_STOCK } from '../../src/client/runner/key-packages.ts';
 import { startOver } from '../../src/client/runner/start.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { loadServerKey } from '../../src/client/store/receipt-rows.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { openChatter, type TestChatter } from '../support/chat-clients.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
+import { until } from '../support/until.ts';
 
 const open = new Set<{ close(): Promise<void> }>();
 afterEach(async () => {
@@ -123,4 +125,30 @@ test('S3: a folder whose name is still taken when it asks again stays free for a
   await expect(tries('eve')).rejects.toMatchObject({ code: 'name-taken' });
   await expect(tries('eve')).rejects.toMatchObject({ code: 'name-taken' });
   expect((await (await tries('adam')).status()).me.name).toBe('adam');
+});
+
+test('S3: a folder that asks for its name again so late that its key packages are over has a whole stock soon after', async () => {
+  const server = createFakeServer();
+  const holder = await chatter(server, 'eve');
+  let published = 0;
+  const { tries } = newcomer({
+    connect: (device) => {
+      const api = server.connect(device);
+      return {
+        ...api,
+        // a package that has expired is refused by itself, and keeps nobody out
+        register: (key, body) => api.register(key, { ...body, keyPackages: [] }),
+        publishKeyPackages: (key, packages) => {
+          published += packages.length;
+          return api.publishKeyPackages(key, packages);
+        },
+      };
+    },
+  });
+  await expect(tries('eve')).rejects.toMatchObject({ code: 'name-taken' });
+  expect(await holder.chat.rename('zoe')).toEqual({ kind: 'done' });
+  const chat = await tries('eve');
+  const { device } = (await chat.status()).me;
+  await until(async () => (await server.connect(device).stock()).available === KEY_PACKAGE_STOCK);
+  expect([published, (await server.connect(device).stock()).lastResort]).toEqual([KEY_PACKAGE_STOCK + 1, true]);
 });

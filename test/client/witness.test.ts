@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runMlschatAudit } from '../../src/bin/mlschat-audit.ts';
 import { decodeBinding, encodeBinding } from '../../src/client/engine/binding.ts';
 import { HEADS_KEPT, keptHead, withHead } from '../../src/client/engine/recent-heads.ts';
@@ -15,37 +15,25 @@ import { fromBase64Url } from '../../src/wire/bytes.ts';
 import type { GroupEntry } from '../../src/wire/entry.ts';
 import type { GroupId } from '../../src/wire/ids.ts';
 import { decodeReceipt, receiptToSign } from '../../src/wire/receipt.ts';
-import { openChatter, type TestChatter } from '../support/chat-clients.ts';
-import { createFakeServer, type FakeServer, SERVER_KEY } from '../support/fake-server.ts';
+import type { TestChatter } from '../support/chat-clients.ts';
+import { deviceOf, statusIn, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
+import { SERVER_KEY } from '../support/fake-server/receipts.ts';
+import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { showDifferently } from '../support/forked-views.ts';
 import { tempFolder } from '../support/nats.ts';
 import { startServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
 
-const WAIT_MS = 120_000;
 const suite = createNodeSuite();
-const open: TestChatter[] = [];
-afterEach(async () => {
-  for (const chatter of open.splice(0)) await chatter.stop();
-});
+const open = useChatters();
 
 async function tea(server: FakeServer, ...names: readonly string[]) {
-  const people: TestChatter[] = [];
-  for (const name of ['alice', ...names]) people.push(await openChatter(server, name));
-  open.push(...people);
-  const [alice] = people as [TestChatter];
-  const opened = await alice.chat.openGroup('tea');
-  if (opened.kind !== 'created') throw new Error(opened.kind);
-  await alice.chat.invite(opened.group, names);
-  for (const person of people) await person.chat.caughtUp(WAIT_MS);
-  return { people, group: opened.group };
+  const people: [TestChatter, ...TestChatter[]] = [await open(server, 'alice')];
+  for (const name of names) people.push(await open(server, name));
+  return { people, group: await together(people) };
 }
 
-const deviceOf = async (who: TestChatter) => (await who.chat.status()).me.device;
-const warnings = async (who: TestChatter) =>
-  (await who.lines()).flatMap((line) => (line.kind === 'warning' ? [line.text] : []));
-const differences = async (who: TestChatter, group: GroupId) =>
-  (await who.chat.groups()).find((each) => each.group === group)?.differences;
+const differences = async (who: TestChatter, group: GroupId) => (await statusIn(who, group))?.differences;
 const settled = (who: TestChatter) => auditStore(createMemoryStore(who.rows), suite);
 
 async function audit(who: TestChatter, json: boolean) {
@@ -71,19 +59,21 @@ describe('D5: a server that shows members different histories', () => {
     await alice.chat.send(group, 'one');
     await alice.chat.send(group, 'two');
     await bob.waitForText(group, 'two');
-    const [text, ...more] = await warnings(bob);
+    const [text, ...more] = await warningsOf(bob);
     expect(more).toEqual([]);
     expect(text).toMatch(
       /^alice and you were shown different histories of #tea \(entry \d+\): the server is not to be trusted$/,
     );
     await bob.restart();
     expect(await differences(bob, group)).toMatchObject([{ kind: 'split', with: 'alice' }]);
-    expect(await warnings(alice)).toEqual([]);
+    expect(await warningsOf(alice)).toEqual([]);
     expect(await differences(alice, group)).toBeUndefined();
     // the other side learns it as soon as bob says something
     await bob.chat.send(group, 'from bob');
     await alice.waitForText(group, 'from bob');
-    expect(await warnings(alice)).toMatchObject([expect.stringMatching(/^bob and you were shown different histories/)]);
+    expect(await warningsOf(alice)).toMatchObject([
+      expect.stringMatching(/^bob and you were shown different histories/),
+    ]);
     expect((await audit(bob, false)).code).toBe(1);
   });
 
@@ -108,8 +98,8 @@ describe('D5: a server that shows members different histories', () => {
     await bob.waitForText(group, 'third');
     expect((await bob.texts(group)).slice(-3)).toEqual(['second', 'first', 'third']);
     // alice had seen the first one before she wrote: her head is one that bob's order cannot have
-    expect((await warnings(bob)).length).toBeGreaterThanOrEqual(1);
-    for (const text of await warnings(bob)) expect(text).toMatch(/were shown different histories of #tea/);
+    expect((await warningsOf(bob)).length).toBeGreaterThanOrEqual(1);
+    for (const text of await warningsOf(bob)) expect(text).toMatch(/were shown different histories of #tea/);
   });
 
   test('is not suspected while it is honest, however far apart people are', async () => {
@@ -131,7 +121,7 @@ describe('D5: a server that shows members different histories', () => {
     await carol.waitForText(group, 'back');
     await alice.waitForText(group, 'back');
     for (const who of people) {
-      expect(await warnings(who)).toEqual([]);
+      expect(await warningsOf(who)).toEqual([]);
       expect(await differences(who, group)).toBeUndefined();
     }
   });
@@ -174,7 +164,7 @@ describe('receipts', () => {
     await bob.chat.send(group, 'and another');
     await alice.waitForText(group, 'and another');
     const { position } = (await settled(alice)).findings[0]!;
-    expect(await warnings(alice)).toEqual([
+    expect(await warningsOf(alice)).toEqual([
       `The server has signed another history of #tea than it shows (entry ${position}): it is not to be trusted; "mlschat audit" prints the proof`,
     ]);
     await alice.restart();
@@ -227,7 +217,7 @@ describe('receipts', () => {
     } finally {
       SERVER_KEY.sign = sign;
     }
-    expect(await warnings(alice)).toMatchObject([
+    expect(await warningsOf(alice)).toMatchObject([
       expect.stringMatching(/^The server's receipt for entry \d+ is worth nothing: it is not signed by the key/),
     ]);
     expect((await audit(alice, false)).code).toBe(1);

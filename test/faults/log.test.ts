@@ -6,6 +6,7 @@ import { STREAM_NAME } from '../../src/log/subjects.ts';
 import { openManualServer, tempFolder } from '../support/nats.ts';
 import { startServer } from '../support/server.ts';
 import { newId, okValue, problemOf } from '../support/signed-client.ts';
+import { follow } from '../support/stream-reader.ts';
 import { TestDevice } from '../support/test-device.ts';
 import { until } from '../support/until.ts';
 
@@ -25,6 +26,8 @@ it('a log that is deleted and made anew under a running node stops it before it 
   await alice.send(group, 'in the first log');
   await alice.syncAll();
   const { cursor } = alice;
+  const stream = await alice.http.fetch('GET', '/v1/sync?cursor=start', { accept: 'application/cbor-seq' });
+  const followed = follow(stream.body!, () => false);
 
   const connection = await openConnection({ servers: nats.place.servers, token: nats.place.token });
   expect((await connection.api(`STREAM.DELETE.${STREAM_NAME}`)).ok).toBe(true);
@@ -34,6 +37,8 @@ it('a log that is deleted and made anew under a running node stops it before it 
   const answered = await alice.postMessages(group, [lost]);
   expect(problemOf(answered).code).toBe('not-ready');
   await until(async () => !(await isReady(old.url())));
+  // who reads along hears of it, and asks another node
+  expect((await followed).closing).toMatchObject({ reason: 'not-ready', resumable: true });
   expect(problemOf(await alice.http.request('GET', `/v1/sync?cursor=${cursor}`)).code).toBe('not-ready');
 
   const bob = await TestDevice.register(fresh.url, 'bob'); // what the old node may still have appended hurts nobody

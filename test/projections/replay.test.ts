@@ -24,7 +24,7 @@ import { randomLog } from './random-log.ts';
 const RULES: FoldRules = { handshakes: fakeHandshakes, sha256 };
 /** Of 512 bytes: room for a few batches. */
 const FILE_MAX_BLOCKS = 3_000;
-const SIGNAL = () => AbortSignal.timeout(10_000);
+const SIGNAL = () => AbortSignal.timeout(60_000);
 
 /** Folds events in drafts of given sizes, each over the one before it, as the projector does when it is behind. */
 async function foldInto(tables: Tables, events: readonly LogEvent[], sizes: readonly number[]): Promise<void> {
@@ -66,6 +66,17 @@ async function madeByAnotherFold(dir: string): Promise<void> {
   const environment = await openEnvironment({ dir, contract: checkpoint.contract });
   await environment.db.put(Uint8Array.of(TABLE.meta, 1), encodeCbor({ ...checkpoint, contract: 'another' }));
   await environment.close();
+}
+
+/** Tables of the whole sample log, closed, and the log that they were folded from: longer than 5 events. */
+async function foldedAndClosed() {
+  const { events } = sampleLog();
+  const dir = await tempFolder();
+  const log = createFakeLog(events);
+  const projections = await openTest(log, { dir });
+  await projections.ready;
+  await projections.close();
+  return { events, dir, log };
 }
 
 test('any split into batches gives the same tables (D4)', async () => {
@@ -213,12 +224,7 @@ test('a gap in the sequences halts the fold', async () => {
 });
 
 test('a log that went back refuses the tables until somebody asks for fresh ones', async () => {
-  const { events } = sampleLog();
-  const dir = await tempFolder();
-  const log = createFakeLog(events);
-  const before = await openTest(log, { dir });
-  await before.ready;
-  await before.close();
+  const { dir, log } = await foldedAndClosed();
   log.cutTo(5);
   await expect(openTest(log, { dir })).rejects.toMatchObject({ code: 'rolled-back' });
   log.append(createScript().started('second'));
@@ -248,12 +254,7 @@ test('tables of another fold are made anew, but not before the log was compared 
 });
 
 test('a log that went back while the tables were made anew is refused at every start, not at the first only', async () => {
-  const { events } = sampleLog();
-  const dir = await tempFolder();
-  const log = createFakeLog(events);
-  const before = await openTest(log, { dir });
-  await before.ready;
-  await before.close();
+  const { events, dir, log } = await foldedAndClosed();
   await madeByAnotherFold(dir);
   log.cutTo(5);
   for (let start = 0; start < 3; start += 1) {
@@ -267,12 +268,7 @@ test('a log that went back while the tables were made anew is refused at every s
 });
 
 test('torn tables are made anew, but not over a log that went back since', async () => {
-  const { events } = sampleLog();
-  const dir = await tempFolder();
-  const log = createFakeLog(events);
-  const before = await openTest(log, { dir });
-  await before.ready;
-  await before.close();
+  const { dir, log } = await foldedAndClosed();
   const { contract } = (await storedCheckpoint(dir))!;
   const environment = await openEnvironment({ dir, contract });
   await environment.db.put(Uint8Array.of(TABLE.meta, 2), new Uint8Array(1));
@@ -283,9 +279,7 @@ test('torn tables are made anew, but not over a log that went back since', async
   }
 });
 
-test('a full disk is an error of the write: the process lives, reads go on, and closing ends', {
-  timeout: 60_000,
-}, async () => {
+test('a full disk is an error of the write: the process lives, reads go on, and closing ends', async () => {
   const dir = await tempFolder();
   const program = join(import.meta.dirname, 'fill-disk.ts');
   const run = promisify(execFile);
@@ -313,11 +307,8 @@ test('a process that died while it opened the tables, or tables that are no tabl
 });
 
 test('a rebuild makes the tables beside the old ones and swaps them', async () => {
-  const { events } = sampleLog();
-  const dir = await tempFolder();
-  const log = createFakeLog(events);
+  const { events, dir, log } = await foldedAndClosed();
   const options = { log, dir, cursorKey: CURSOR_KEY, handshakes: fakeHandshakes };
-  await (await openTest(log, { dir })).close();
   expect(await rebuildProjections(options)).toEqual({ incarnation: 'first', sequence: events.length });
   expect(await readdir(dir)).not.toContain('.rebuilding');
   expect(await storedCheckpoint(dir)).toMatchObject({ sequence: events.length, eventId: events.at(-1)!.id });
@@ -327,12 +318,7 @@ test('a rebuild makes the tables beside the old ones and swaps them', async () =
 });
 
 test('a rebuild over a log that went back is refused and leaves the old tables as they were', async () => {
-  const { events } = sampleLog();
-  const dir = await tempFolder();
-  const log = createFakeLog(events);
-  const before = await openTest(log, { dir });
-  await before.ready;
-  await before.close();
+  const { events, dir, log } = await foldedAndClosed();
   log.cutTo(5);
   const options = { log, dir, cursorKey: CURSOR_KEY, handshakes: fakeHandshakes };
   await expect(rebuildProjections(options)).rejects.toMatchObject({ code: 'rolled-back' });

@@ -14,7 +14,7 @@ import { CURSOR_KEY, folded, openTest, ROOMY, readAll, unframed } from './open.t
 import { GROUP_IDS, PEOPLE, randomLog } from './random-log.ts';
 
 const id = (group: Uint8Array) => toBase64Url(group) as GroupId;
-const SIGNAL = () => AbortSignal.timeout(10_000);
+const SIGNAL = () => AbortSignal.timeout(60_000);
 
 /** Every entry of a group, through no device's eyes. */
 function wholeGroup({ read }: Projections, group: Uint8Array): Entry[] {

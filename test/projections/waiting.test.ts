@@ -5,7 +5,7 @@ import { bytesOf, createScript, sampleLog, testDevice } from './builders.ts';
 import { createFakeLog } from './fake-log.ts';
 import { openTest } from './open.ts';
 
-const SIGNAL = () => AbortSignal.timeout(10_000);
+const SIGNAL = () => AbortSignal.timeout(60_000);
 
 test('a caller that waits for a sequence goes on when the checkpoint is there, and not before', async () => {
   const { events } = sampleLog();

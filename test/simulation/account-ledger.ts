@@ -31,6 +31,8 @@ export interface AccountLedger {
   isValid(device: DeviceId): boolean;
   isRevoked(device: DeviceId): boolean;
   stored(event: LogEvent): void;
+  /** The log holds these events now, with all that changed accounts. */
+  wentBack(events: readonly { readonly event: LogEvent }[]): void;
   /** A node said that it took something. */
   answered({ operation, body, key, params }: Exchange, device: DeviceId, answer: Uint8Array): void;
   /** Somebody was told that the wanted name is another's. */
@@ -102,6 +104,14 @@ export function createAccountLedger(violate: (violation: Violation) => void): Ac
       if (!begun.ok || accounts.has(begun.chain.id) || holders.has(foldName(begun.chain.name))) return;
       hold(begun.chain.name, begun.chain.id);
       put(begun.chain, [event.statement]);
+    },
+    wentBack(events) {
+      const kept = new Set(
+        events.flatMap(({ event }) =>
+          event.type === 'key-packages-claimed' ? [`${event.device} ${event.requestId}`] : [],
+        ),
+      );
+      for (const [id, claim] of claims) if (!kept.has(claim)) claims.delete(id);
     },
     answered({ operation, body, key }, device, answer) {
       switch (operation) {

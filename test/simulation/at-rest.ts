@@ -1,14 +1,26 @@
 import type { HistoryLine } from '../../src/client/chat-client.ts';
+import { toHex } from '../../src/wire/bytes.ts';
 import type { MessageEntry } from '../../src/wire/entry.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { misread } from './changed-messages.ts';
 import { denialsOf, undenied } from './denials.ts';
+import {
+  isOfBlind as isOfBlindIn,
+  isShutOut,
+  isToldLost,
+  isToldOfGoingBack,
+  linesNow,
+  wasAbsent,
+} from './gone-back.ts';
 import type { GroupTruth } from './group-truth.ts';
 import { endsAlone, hasLeftAlone } from './left-alone.ts';
 import { followsGap, isToldOfEnd, overtold, untold } from './missed.ts';
 import type { Scene } from './scene.ts';
 import type { Deed, SimulatedClient, TypedText } from './simulated-client.ts';
 import type { Violation } from './violation.ts';
+
+/** In the hexadecimal of a row's key, behind the table and the length. */
+const ROW_GROUP_AT = 4;
 
 /** What still moves, or has not come to where it must; empty when a history is at its end. */
 export function unrest(scene: Scene): Violation[] {
@@ -30,8 +42,13 @@ export function unrest(scene: Scene): Violation[] {
       continue;
     }
     if (chat === undefined) say('all comes to rest', `${name} is not there`);
+    if (!ledger.isNewest(view.incarnation)) say('all comes to rest', `${name} has not heard that the log went back`);
     for (const deed of deeds) if (deed.state === 'running') say('intentions are answered', `${deed.text}: no answer`);
-    if (view.waiting.size > 0) say('outboxes empty', `${name} has ${view.waiting.size} rows that wait`);
+    const shutOut = [...view.groups].flatMap(([id, record]) =>
+      isShutOut(record, view.lines, ledger.group(id), device, id) ? [toHex(record.bytes)] : [],
+    );
+    const waiting = [...view.waiting].filter((row) => !shutOut.some((group) => row.startsWith(group, ROW_GROUP_AT)));
+    if (waiting.length > 0) say('outboxes empty', `${name} has ${waiting.length} rows that wait`);
     for (const [id, { intentions, leaving, phase }] of view.groups) {
       if (intentions.length > 0) {
         const kinds = intentions.map(({ kind }) => kind).join(', ');
@@ -46,12 +63,15 @@ export function unrest(scene: Scene): Violation[] {
       const record = view.groups.get(id);
       const isMember = truth.members.has(device);
       if (hasLeftAlone(view, truth, device)) continue;
-      if (isMember !== (record?.phase === 'member')) {
+      const isOut = record !== undefined && isShutOut(record, view.lines, truth, device, id);
+      if (!isOut && isMember !== (record?.phase === 'member')) {
         say('all comes to rest', `${name} is ${record?.phase ?? 'nothing'} in ${id}, a member: ${isMember}`);
-      } else if (isMember) {
+      } else if (isMember && !isOut) {
         const at = record?.position;
         const end = truth.entries.length;
         if (at !== end) say('all comes to rest', `${name} is at ${at} of ${end} in ${id}`);
+      } else if (isOut) {
+        // the log that is there now does not have it as a member, and it was told
       } else if (isToldOfEnd(view.lines, id)) {
         // was taken out in what is gone: there is nothing to come to
       } else if ((record?.position ?? 0) < (truth.memberships.get(device)?.at(-1)?.to ?? 0)) {
@@ -85,12 +105,18 @@ function wrong({ ledger }: Scene, { persona, view, deeds }: SimulatedClient): Vi
   const { name, device } = persona;
   const { wasCalled } = ledger.accounts;
   const { isSilent } = ledger.sayings;
-  const known = (id: GroupId) => ({ firstKept: ledger.firstKept(id), wasCalled, isSilent });
+  const known = (id: GroupId) => ({
+    isOfBlind: (line: HistoryLine) => isOfBlind(ledger, line),
+    before: ledger.branches.slice(0, -1).flatMap(({ groups }) => groups.get(id)?.rosters ?? []),
+    firstKept: ledger.firstKept(id),
+    wasCalled,
+    isSilent,
+  });
   const isAsked = deeds.some(({ text }) => text === `${name} leaves`);
   return [...ledger.groups.values()].flatMap((truth): Violation[] => {
     const isWrong = !isAsked && endsAlone(view, truth, device).length > 0;
     return [
-      ...overtold({ lines: view.lines, device }, truth, known(truth.id)).map(
+      ...overtold({ lines: linesNow(view.lines, truth), device }, truth, known(truth.id)).map(
         (text): Violation => ({ rule: 'no unexplained warning', text: `${name} in ${truth.id}: ${text}` }),
       ),
       ...misread(view.lines, truth.id, ledger.sayings).map(
@@ -121,9 +147,10 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
   const { name, device } = persona;
   const isRevoked = ledger.accounts.isRevoked(device);
   const lines = new Map<string, string[]>();
-  for (const line of view.lines) {
+  const present = [...ledger.groups.values()].flatMap((truth) => linesNow(view.lines, truth));
+  for (const line of present) {
     if (line.kind !== 'message' && line.kind !== 'warning' && line.kind !== 'account') continue;
-    if (line.kind === 'warning' && followsGap(line)) continue;
+    if (line.kind === 'warning' && (followsGap(line) || isToldOfGoingBack(ledger.branches, line))) continue;
     const place = `${line.group}/${line.position}`;
     lines.set(place, [...(lines.get(place) ?? []), line.kind]);
   }
@@ -144,6 +171,11 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
         // a receipt shows nothing where it can be read
         if (shown.length === 0 && canRead && ledger.sayings.isSilent(entry)) continue;
         if (shown.length === 1 && shown[0] === wanted) continue;
+        const isLostEpoch = ({ kind, group, position }: HistoryLine): boolean =>
+          kind === 'warning' && group === id && position === entry.position;
+        if (shown.join() === 'warning' && present.some((line) => isLostEpoch(line) && isOfBlind(ledger, line)))
+          continue;
+        if (shown.length === 0 && wasAbsent(ledger.branches, view.lines, id, entry.position)) continue;
         if (shown.length === 0) {
           missed.push(entry.position);
           continue;
@@ -171,12 +203,15 @@ function isReadable(truth: GroupTruth, device: DeviceId, { sender, position, epo
 function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violation[] {
   const { ledger } = scene;
   const found: Violation[] = [];
-  const last = new Map<string, number>();
+  const last = new Map<string, { readonly position: number; readonly id: string }>();
   const lost: TypedText[] = [];
   for (const { text, group, deed } of typed) {
     const place = ledger.positionOf(text) ?? placeOf(scene, persona.device, group, deed);
     if (place === undefined) {
-      if (deed.state === 'done' && !ledger.accounts.isRevoked(persona.device)) lost.push({ text, group, deed });
+      const record = view.groups.get(group);
+      const isOut = record && isShutOut(record, view.lines, ledger.group(group), persona.device, group);
+      const isKnown = isOut === true || ledger.accounts.isRevoked(persona.device) || isToldLost(view, { text, group });
+      if (deed.state === 'done' && !isKnown) lost.push({ text, group, deed });
       continue;
     }
     const denied = denialsOf(view.lines, { text, group }).at(-1) ?? -1;
@@ -191,10 +226,14 @@ function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violati
       const where = `${place.position} of ${group}`;
       found.push({ rule: 'not sent is not there', text: `${persona.name}: "${denial.text}" stands at ${where}` });
     }
-    if (place.position < (last.get(group) ?? 0)) {
+    const before = last.get(group);
+    // one that left before its sender could hear that the log went back may stand before what was asked for again
+    const isEarly = before !== undefined && ledger.isBlind(persona.device, before.id);
+    if (place.position < (before?.position ?? 0) && !isEarly) {
       found.push({ rule: 'texts in order', text: `"${text}" of ${persona.name} stands before one typed before it` });
     }
-    last.set(group, place.position);
+    const id = ledger.group(group)?.entries[place.position - 1]?.entry.id ?? '';
+    if (place.position > (before?.position ?? 0)) last.set(group, { position: place.position, id });
   }
   for (const { text } of undenied(view.lines, lost)) {
     found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
@@ -207,4 +246,8 @@ function placeOf({ ledger }: Scene, device: DeviceId, group: GroupId, { outcome 
   const id = (outcome as { id?: string } | undefined)?.id;
   const position = id === undefined ? undefined : ledger.group(group)?.positionOf(device, id);
   return position === undefined ? undefined : { group, position };
+}
+
+function isOfBlind({ branches, isBlind }: Scene['ledger'], line: HistoryLine): boolean {
+  return line.kind === 'warning' && isOfBlindIn(branches, line, isBlind);
 }

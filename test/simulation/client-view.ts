@@ -6,13 +6,13 @@ import type { Write } from '../../src/client/store/client-store.ts';
 import { parseIdentity } from '../../src/mls/identity.ts';
 import { membersIn } from '../../src/mls/session/state.ts';
 import type { SignedStatement } from '../../src/wire/account-chain.ts';
-import { equalBytes, fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
+import { fromUtf8, toBase64Url, toHex } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
 import type { AccountId, Cursor, GroupId } from '../../src/wire/ids.ts';
+import { tellsGoingBack } from './gone-back.ts';
 import type { Ledger } from './ledger.ts';
 import type { Persona } from './persona.ts';
 import type { Mark } from './receipt-truth.ts';
-import { CURSOR_SEAL, INCARNATION } from './server-node.ts';
 
 interface StoredRecord {
   readonly bytes: Uint8Array;
@@ -37,8 +37,9 @@ export interface ClientView {
   readonly lines: readonly HistoryLine[];
   /** Rows of commits that are on their way, and of texts and files that are. */
   readonly waiting: ReadonlySet<string>;
-  /** Where it stands in the log. */
+  /** Where it stands in the log, and in which life of it. */
   readonly sequence: number;
+  readonly incarnation: number;
   take(writes: readonly Write[]): void;
   /** The disk lost what was newest: reads it anew. */
   reload(rows: ReadonlyMap<string, Uint8Array>): void;
@@ -67,18 +68,22 @@ export function createClientView(
   let shown = new Set<string>();
   let waiting = new Set<string>();
   let at = { sequence: 0, index: 0 };
+  /** The life of the log that the cursor is of. */
+  let incarnation = 0;
 
   const takeCursor = (cursor: Cursor): void => {
-    const opened = CURSOR_SEAL.open(INCARNATION, cursor);
-    if (opened.kind !== 'order') {
+    const opened = ledger.opened(cursor);
+    if (opened === undefined) {
       ledger.violate({ rule: 'cursors only grow', text: `${name} stored a cursor that is none` });
       return;
     }
-    const { order } = opened;
-    if (order.sequence < at.sequence || (order.sequence === at.sequence && order.index < at.index)) {
+    const { order, incarnation: of = 0 } = opened;
+    const isBack = order.sequence < at.sequence || (order.sequence === at.sequence && order.index < at.index);
+    if ((of < incarnation && !ledger.isNow(of)) || (of === incarnation && isBack && !ledger.isInTwo(of))) {
       const text = `${name} went back from ${at.sequence}.${at.index} to ${order.sequence}.${order.index}`;
       ledger.violate({ rule: 'cursors only grow', text });
     }
+    incarnation = of;
     at = order;
   };
 
@@ -90,15 +95,20 @@ export function createClientView(
     const { phase, position, head, parkedReason } = record;
     // over a gap it is joined again by itself
     const isOverGap = record.recovery?.missed !== undefined && ledger.firstKept(id) > 1;
-    if (phase === 'parked' && !isOverGap) {
+    const mayBeBack = before !== undefined && ledger.isLost(id, before) && ledger.branches.length > 1;
+    if (
+      phase === 'parked' &&
+      !isOverGap &&
+      before?.phase !== 'parked' &&
+      !(mayBeBack && tellsGoingBack(parkedReason))
+    ) {
       ledger.violate({ rule: 'nothing is parked', text: `${name} parked ${id}: ${parkedReason}` });
     }
-    if (before !== undefined && position < before.position) {
+    if (before !== undefined && position < before.position && !(mayBeBack && phase !== 'member')) {
       ledger.violate({ rule: 'cursors only grow', text: `${name} went back to ${position} in ${id}` });
     }
     if (phase !== 'member' || head === undefined || position === 0) return;
-    const truth = ledger.group(id)?.entries[position - 1];
-    if (truth === undefined || !equalBytes(truth.head, head)) {
+    if (!ledger.hasHead(id, position, head, incarnation)) {
       ledger.violate({ rule: 'heads are equal', text: `${name} has another head at ${position} in ${id}` });
     }
   };
@@ -128,7 +138,8 @@ export function createClientView(
     }
     rows.set(row, lines.push(line) - 1);
     if (line.kind === 'message') {
-      const place = `${line.group}/${line.position ?? line.id}`;
+      // where a log goes back, a place comes to be another message's
+      const place = `${line.group}/${ledger.branches.length > 1 ? line.id : (line.position ?? line.id)}`;
       if (shown.has(place)) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${place} twice` });
       shown.add(place);
     }
@@ -178,8 +189,13 @@ export function createClientView(
     get sequence() {
       return at.sequence;
     },
+    get incarnation() {
+      return incarnation;
+    },
     take: (writes) => {
-      for (const write of writes) take(write);
+      // what a group is held against depends on where its device stands
+      const isCursor = ({ key }: Write): boolean => key[0] === TABLE.device.charCodeAt(0);
+      for (const write of [...writes.filter(isCursor), ...writes.filter((write) => !isCursor(write))]) take(write);
     },
     reload: (stored) => {
       groups = new Map();
@@ -188,6 +204,7 @@ export function createClientView(
       shown = new Set();
       waiting = new Set();
       at = { sequence: 0, index: 0 };
+      incarnation = 0;
       const keys = [...stored.keys()].sort();
       for (const key of keys) take({ key: new Uint8Array(Buffer.from(key, 'hex')), value: stored.get(key) });
     },

@@ -30,6 +30,9 @@ export const FAULT_KINDS = [
   'group compacted',
   'log written anew',
   'tables lost',
+  'log restored',
+  'log lost its end',
+  'log went back under a node',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

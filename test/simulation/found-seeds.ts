@@ -2,6 +2,7 @@ import { PLAIN, type Theme } from './theme.ts';
 
 const ACCOUNTS: Theme = { ...PLAIN, accounts: true };
 const COMPACTION: Theme = { ...PLAIN, compaction: true };
+const RESTORED: Theme = { ...PLAIN, restored: true };
 
 /**
  * Seeds whose histories showed a fault of the program, or of the checks, and what it was. They are played in every run; where the
@@ -150,5 +151,37 @@ export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Them
     theme: COMPACTION,
     fault:
       'texts without an answer were compacted unheard, then their sender was taken out: they were said to be not sent, and were in the log',
+  },
+  {
+    seed: 9,
+    theme: RESTORED,
+    fault: 'a node that had not heard that its log went back answered new messages with the places of others',
+  },
+  {
+    seed: 8,
+    theme: RESTORED,
+    fault: 'a group whose log went back by an epoch could not be joined again: the server offers an epoch that is over',
+  },
+  {
+    seed: 7,
+    theme: RESTORED,
+    fault: 'whoever was taken out in what the log lost was never told that it is a member again',
+  },
+  {
+    seed: 137,
+    theme: RESTORED,
+    fault:
+      'an answer of the lost log came after the comparison: the text was never asked for again, the server accused',
+  },
+  {
+    seed: 223,
+    theme: RESTORED,
+    fault:
+      'a text placed in the new log by a request of before was not looked for there, and held up all that was typed later',
+  },
+  {
+    seed: 563,
+    theme: RESTORED,
+    fault: 'an event that was appended and lost before any node had folded it was answered as a failure of the server',
   },
 ];

@@ -56,6 +56,10 @@ export interface GroupTruth {
   mayRead(device: DeviceId, position: number): boolean;
   /** Where the message stands that this device sent under this id. */
   positionOf(device: DeviceId, id: string): number | undefined;
+  /** Which commit begins an epoch. */
+  commitInto(epoch: number): string | undefined;
+  /** The group as it was behind its first so many entries. */
+  until(count: number): GroupTruth;
   /** Whether the device has keys for what was sent in this epoch and stands at this position. */
   hasKeys(device: DeviceId, position: number, epoch: number): boolean;
 }
@@ -178,6 +182,16 @@ export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster |
     positionOf: (device, id) => messageIds.get(`${device} ${id}`),
     mayRead: (device, position) =>
       (memberships.get(device) ?? []).some(({ from, to }) => from <= position && position <= (to ?? position)),
+    commitInto(of) {
+      const commits = entries.filter(({ entry }) => entry.kind === 'commit');
+      const { entry } = commits[of - 1] ?? {};
+      return entry === undefined ? undefined : `${entry.sender} ${entry.id}`;
+    },
+    until(count) {
+      const made = createGroupTruth(id, creator, begun);
+      for (const { entry, bytes, head } of entries.slice(0, count)) made.see(entry.position, bytes, head, 'the log');
+      return made;
+    },
     hasKeys(device, position, of) {
       const membership = (memberships.get(device) ?? []).findLast(({ from }) => from <= position);
       const join = membership?.joins.findLast((candidate) => candidate.position <= position);

@@ -5,6 +5,7 @@ import { FAIR_WEATHER, type FaultCounts } from './faults.ts';
 import { up } from './happening.ts';
 import { happen, resetTexts } from './happenings.ts';
 import { LEAK_WARNING } from './listeners.ts';
+import { operate, settleRestored } from './restored-happenings.ts';
 import { createScene, type Scene } from './scene.ts';
 import { drawTheme, type Theme } from './theme.ts';
 import type { Violation } from './violation.ts';
@@ -119,6 +120,7 @@ async function live(scene: Scene): Promise<void> {
   const steps = STEPS_MIN + Math.floor(chance.next() ** 2 * (STEPS_MAX - STEPS_MIN + 1));
   for (let i = 0; i < steps && violations.length === 0; i += 1) {
     for (const node of nodes) if (!node.isUp && chance.hits(0.5)) node.start();
+    if (scene.theme.restored) operate(scene, 0.3);
     for (const client of clients) {
       if (client.hasFailed && chance.hits(0.5)) client.kill();
       if (client.chat === undefined && time.now() >= client.awayUntil && chance.hits(0.5)) client.start();
@@ -156,6 +158,7 @@ async function rest(scene: Scene): Promise<void> {
       if (client.hasFailed) client.kill();
       client.start();
     }
+    if (scene.theme.restored) settleRestored(scene);
     await time.advance(REST_SLICE_MS);
     if (violations.length > 0) return;
     moving = unrest(scene);

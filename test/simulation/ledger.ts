@@ -14,20 +14,41 @@ import type { Page } from '../../src/wire/page.ts';
 import type { ProblemError } from '../../src/wire/problems.ts';
 import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
 import { type AccountLedger, createAccountLedger } from './account-ledger.ts';
+import {
+  type Branch,
+  branchesOf,
+  branchOff,
+  type CommitEvent,
+  firstBranch,
+  lastIncarnation,
+  type OpenedCursor,
+  openCursor,
+} from './branches.ts';
 import { isAsSent } from './changed-messages.ts';
 import type { Exchange } from './client-network.ts';
-import { isDenialOf } from './denials.ts';
+import {
+  asksToRejoin,
+  isDoubtOfBlind,
+  isOfBlind,
+  isPlacedInBranch,
+  isRefusedMeanwhile,
+  isToldOfGoingBack,
+  tellsOfAbsence,
+} from './gone-back.ts';
 import { createGroupTruth, type GroupTruth } from './group-truth.ts';
-import { isLeftUnseen, wasAlone } from './left-alone.ts';
-import { followsGap, isLostOwn, tellsGap } from './missed.ts';
+import { judgeLine, type Typed } from './judge-line.ts';
+import { isLeftUnseen } from './left-alone.ts';
 import { createReceiptTruth, type ReceiptTruth } from './receipt-truth.ts';
 import { createSayings, type Sayings } from './sayings.ts';
-import { CURSOR_SEAL, INCARNATION, type ServerNode } from './server-node.ts';
+import type { ServerNode } from './server-node.ts';
 import type { Violation } from './violation.ts';
 
 /** Sees everything that happens and knows what must not. */
 export interface Ledger {
+  /** As the log has them now. */
   readonly groups: ReadonlyMap<GroupId, GroupTruth>;
+  /** What the log held, oldest first, until each time that it went back; the last is what it holds now. */
+  readonly branches: readonly Branch[];
   readonly accounts: AccountLedger;
   readonly sayings: Sayings;
   readonly receipts: ReceiptTruth;
@@ -37,6 +58,19 @@ export interface Ledger {
   violate(violation: Violation): void;
   /** The log took an event. */
   stored(event: LogEvent, sequence: number): void;
+  /** The log went back, and holds these events. */
+  wentBack(events: readonly { readonly event: LogEvent }[]): void;
+  /** What a cursor says, in whichever life of the log it was given; `undefined`: it is none. */
+  opened(cursor: Cursor): OpenedCursor | undefined;
+  /** Whether the log went back and on under one name. */
+  isInTwo(incarnation: number): boolean;
+  /** Whether the log is called so now, and whether it was called anything since. */
+  isNow(incarnation: number): boolean;
+  isNewest(incarnation: number): boolean;
+  /** Whether the chain of a group leads here, in a branch that a cursor of this incarnation can be of. */
+  hasHead(group: GroupId, position: number, head: Uint8Array, incarnation: number): boolean;
+  /** Whether the log does not hold what a device has read of a group. */
+  isLost(group: GroupId, read: { readonly position: number; readonly head?: Uint8Array }): boolean;
   /** A node can be read up to here. */
   folded(node: ServerNode, heads: Iterable<GroupHead>): void;
   /** A node makes its tables anew: everything in them is looked at again. */
@@ -53,35 +87,44 @@ export interface Ledger {
   miscounted(): Violation[];
   /** Somebody's program took a text, or the word that a message is taken back, when its group stood at this position for it. */
   typed(device: DeviceId, group: GroupId, text: string, position: number): void;
+  /** Somebody's messages leave, asked of a log that had gone back so often when its stream began. */
+  leaves(device: DeviceId, ids: readonly string[], wentBack: number): void;
+  /** Whether a copy of a message may have left before its sender could hear that the log went back. */
+  isBlind(device: DeviceId, id: string): boolean;
   shown(who: string, device: DeviceId, line: HistoryLine): void;
   /** The text at a position, as everybody who could read it agrees. */
   textAt(group: GroupId, position: number): string | undefined;
   positionOf(text: string): { readonly group: GroupId; readonly position: number } | undefined;
 }
 
-/** What a receipt is called where texts wait: nobody typed it, and nobody wants to hear of it. */
-const RECEIPT = ': that messages came';
-type CommitEvent = LogEvent & { readonly type: 'commit-accepted' | 'opaque-commit-accepted' };
-
 export function createLedger(violate: (violation: Violation) => void): Ledger {
   const accounts = createAccountLedger(violate);
   const sayings = createSayings();
-  const groups = new Map<GroupId, GroupTruth>();
-  const commits = new Map<string, number>();
-  const taken: { readonly event: CommitEvent; readonly sequence: number; readonly isVoid: boolean }[] = [];
-  const firstKept = new Map<GroupId, number>();
+  const branches: Branch[] = [firstBranch()];
+  const now = (): Branch => branches.at(-1)!;
   const checked = new Map<string, number>();
-  const authenticators = new Map<string, { readonly value: string; readonly who: string }>();
-  const texts = new Map<string, string>();
+  const authenticators = new Map<string, Map<string, string>>();
   /** Devices that left a group by themselves, with its id. */
   const leftAlone = new Set<string>();
+  /** Of each message the first time that it left: how often the log had gone back, as far as its sender could know. */
+  const left = new Map<string, number>();
+  /** Devices that were told to join a group again because its log went back, with its id. */
+  const wereShutOut = new Set<string>();
   /** What each device typed, and how far it had read by then. */
-  const typed = new Map<DeviceId, { readonly text: string; readonly group: GroupId; readonly position: number }[]>();
-  const places = new Map<string, { readonly group: GroupId; readonly position: number }>();
+  const typed = new Map<DeviceId, Typed[]>();
+  const known = {
+    ...{ accounts, sayings },
+    hasLeft: (device: DeviceId, group: GroupId) => leftAlone.has(`${device} ${group}`),
+    typed: (device: DeviceId) => typed.get(device) ?? [],
+  };
 
+  const isBlind = (device: DeviceId, id: string): boolean =>
+    (left.get(`${device} ${id}`) ?? Number.POSITIVE_INFINITY) < branches.length - 1;
   const promised = (device: DeviceId, id: GroupId, position: number, key: string, head?: Uint8Array): void => {
-    const placed = groups.get(id)?.entries[position - 1];
-    if (placed === undefined || placed.entry.id !== key || placed.entry.sender !== device) {
+    // a node that has not heard yet that the log went back says what stood there before
+    const stood = branches.flatMap(({ groups }) => groups.get(id)?.entries[position - 1] ?? []);
+    const placed = stood.findLast(({ entry }) => entry.id === key && entry.sender === device);
+    if (placed === undefined) {
       violate({ rule: 'acknowledged is kept', text: `${key} was said to stand at ${position} in ${id}, and does not` });
     } else if (head !== undefined && !equalBytes(placed.head, head)) {
       violate({ rule: 'heads are equal', text: `the answer to ${key} names another head at ${position} in ${id}` });
@@ -91,32 +134,54 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
     const entry = decodeEntry(bytes);
     if (!isGroupEntry(entry)) return;
     const id = toBase64Url(entry.group) as GroupId;
-    if (groups.get(id)?.mayRead(device, entry.position) === true) return;
+    if (branches.some(({ groups }) => isPlacedInBranch(groups.get(id), entry, bytes, device, branches.length))) return;
     violate({ rule: 'nothing outside the window', text: `${device} was shown entry ${entry.position} of ${id}` });
   };
 
   return {
-    groups,
+    get groups() {
+      return now().groups;
+    },
+    branches,
     accounts,
     sayings,
     receipts: createReceiptTruth(violate),
-    firstKept: (id) => firstKept.get(id) ?? 1,
-    group: (id) => groups.get(id),
+    firstKept: (id) => now().firstKept.get(id) ?? 1,
+    group: (id) => now().groups.get(id),
     violate,
+    wentBack(events) {
+      accounts.wentBack(events);
+      branches.push(branchOff(now(), events));
+      checked.clear();
+    },
+    opened: (cursor) => openCursor(branches, cursor),
+    isInTwo: (incarnation) => branchesOf(branches, incarnation).length > 1,
+    isNow: (incarnation) => branchesOf(branches, incarnation).includes(now()),
+    isNewest: (incarnation) => incarnation === lastIncarnation(branches),
+    hasHead: (id, position, head, incarnation) =>
+      branchesOf(branches, incarnation).some(({ groups }) => isHead(groups.get(id), position, head)),
+    isLost: (id, { position, head }) => head === undefined || !isHead(now().groups.get(id), position, head),
     stored(event, sequence) {
+      const { groups, firstKept, commits, taken, incarnations, sequences } = now();
       accounts.stored(event);
+      if (event.type === 'log-started') incarnations.push(event.incarnation);
       if (event.type === 'group-compacted') {
         const id = toBase64Url(event.group) as GroupId;
         firstKept.set(id, Math.max(firstKept.get(id) ?? 1, event.logStart));
       }
       if (event.type === 'group-created') {
         const id = toBase64Url(event.group) as GroupId;
-        if (!groups.has(id))
+        if (!groups.has(id)) {
           groups.set(id, createGroupTruth(id, event.device, rosterOfGroupInfo(event.groupInfo) ?? []));
+          sequences.set(id, { created: sequence, entries: [] });
+        }
       }
       if (event.type === 'opaque-group-created') {
         const id = toBase64Url(event.group) as GroupId;
-        if (!groups.has(id)) groups.set(id, createGroupTruth(id, event.device, 'declared'));
+        if (!groups.has(id)) {
+          groups.set(id, createGroupTruth(id, event.device, 'declared'));
+          sequences.set(id, { created: sequence, entries: [] });
+        }
       }
       if (event.type !== 'commit-accepted' && event.type !== 'opaque-commit-accepted') return;
       // of or with a device that was revoked before it is nothing but an event: the fold leaves it out, and the epoch goes on
@@ -131,6 +196,9 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       commits.set(key, sequence);
     },
     folded(node, heads) {
+      // what a node folded of a log that went back is looked at no more
+      if (node.wentBack !== branches.length - 1) return;
+      const { groups, firstKept, sequences } = now();
       for (const head of heads) {
         const id = toBase64Url(head.group) as GroupId;
         const key = `${node.name}/${id}`;
@@ -144,6 +212,8 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
                 ? truth?.seeHead(position, found.head, node.name)
                 : truth?.see(position, found.bytes, found.head, node.name);
           if (wrong !== undefined) violate(wrong);
+          const placed = sequences.get(id)?.entries;
+          if (placed !== undefined && placed.length < position) placed.push(node.sequenceOf(id, position) ?? 0);
           if (found === undefined && position >= (firstKept.get(id) ?? 1)) {
             violate({ rule: 'positions are contiguous', text: `${node.name} has no entry ${position} in ${id}` });
           }
@@ -155,6 +225,7 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       for (const key of [...checked.keys()]) if (key.startsWith(`${node}/`)) checked.delete(key);
     },
     answered(device, exchange, answer) {
+      const { firstKept } = now();
       accounts.answered(exchange, device, answer);
       const { operation, key, params, body } = exchange;
       const group = params?.['group'] as GroupId | undefined;
@@ -181,129 +252,115 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
     served(device, asked, page) {
       for (const { group, from, to } of page.gaps ?? []) {
         const id = toBase64Url(group) as GroupId;
-        if (to < (firstKept.get(id) ?? 1)) continue;
+        if (branches.some(({ firstKept }) => to < (firstKept.get(id) ?? 1))) continue;
         violate({
           rule: 'a gap is what was compacted',
           text: `${device} was told that ${from} to ${to} of ${id} are gone`,
         });
       }
       for (const bytes of page.entries) checkVisible(device, bytes);
-      const orders = [
-        CURSOR_SEAL.open(INCARNATION, asked),
-        ...page.entries.map((_, i) => CURSOR_SEAL.open(INCARNATION, cursorFromBlock(page.cursors, i))),
-        CURSOR_SEAL.open(INCARNATION, page.cursor),
-      ];
-      orders.reduce((before, after, i) => {
-        if (before.kind !== 'order' || after.kind !== 'order') {
-          violate({ rule: 'cursors only grow', text: 'a page has a cursor that is none' });
+      const cursors = [asked, ...page.entries.map((_, i) => cursorFromBlock(page.cursors, i)), page.cursor];
+      cursors
+        .map((cursor) => openCursor(branches, cursor))
+        .reduce((before, after, i) => {
+          if (before === undefined || after === undefined) {
+            violate({ rule: 'cursors only grow', text: 'a page has a cursor that is none' });
+            return after;
+          }
+          if (before.incarnation !== undefined && before.incarnation !== after.incarnation) {
+            violate({ rule: 'cursors only grow', text: 'a page leads from one life of the log into another' });
+            return after;
+          }
+          const [a, b] = [before.order, after.order];
+          const isLast = i === cursors.length - 1;
+          const grows = b.sequence > a.sequence || (b.sequence === a.sequence && b.index > a.index);
+          if (!grows && !(isLast && a.sequence === b.sequence && a.index === b.index)) {
+            violate({
+              rule: 'cursors only grow',
+              text: `a page goes from ${a.sequence}.${a.index} to ${b.sequence}.${b.index}`,
+            });
+          }
           return after;
-        }
-        const [a, b] = [before.order, after.order];
-        const isLast = i === orders.length - 1;
-        const grows = b.sequence > a.sequence || (b.sequence === a.sequence && b.index > a.index);
-        if (!grows && !(isLast && a.sequence === b.sequence && a.index === b.index)) {
-          violate({
-            rule: 'cursors only grow',
-            text: `a page goes from ${a.sequence}.${a.index} to ${b.sequence}.${b.index}`,
-          });
-        }
-        return after;
-      });
+        });
     },
     authenticated(group, epoch, value, who) {
       const key = `${group}/${epoch}`;
-      const known = authenticators.get(key);
-      if (known === undefined) authenticators.set(key, { value, who });
-      else if (known.value !== value) {
-        const text = `${who} and ${known.who} have different secrets in epoch ${epoch} of ${group}`;
-        violate({ rule: 'epoch authenticators are equal', text });
-      }
+      const values = authenticators.get(key) ?? new Map<string, string>();
+      authenticators.set(key, values);
+      if (values.has(value)) return;
+      const [other] = values.values();
+      values.set(value, who);
+      // each commit that ended the epoch before begins an epoch of its own
+      const begun = new Set(branches.flatMap(({ groups }) => groups.get(group)?.commitInto(epoch) ?? []));
+      if (values.size <= Math.max(1, begun.size)) return;
+      const text = `${who} and ${other} have different secrets in epoch ${epoch} of ${group}`;
+      violate({ rule: 'epoch authenticators are equal', text });
     },
     composed(group, epoch, devices, who, own) {
-      const isBegun = groups.has(group);
-      const truth = isBegun || epoch > 0 ? groups.get(group)?.rosters[epoch] : new Set([own]);
-      if (truth?.size === devices.length && devices.every((device) => truth.has(device))) return;
+      const isBegun = branches.some(({ groups }) => groups.has(group));
+      const truths =
+        isBegun || epoch > 0
+          ? branches.flatMap(({ groups }) => groups.get(group)?.rosters[epoch] ?? [])
+          : [new Set([own])];
+      const isTrue = truths.some(
+        (truth) => truth.size === devices.length && devices.every((device) => truth.has(device)),
+      );
+      if (isTrue) return;
+      const [truth] = truths.slice(-1);
       const wanted = truth === undefined ? 'which never was' : `of ${truth.size} in the log`;
       const text = `${who} has ${devices.length} members in epoch ${epoch} of ${group}, ${wanted}`;
       violate({ rule: 'rosters are equal', text });
     },
     miscounted: () =>
-      taken.flatMap(({ event, sequence, isVoid }): Violation[] => {
+      now().taken.flatMap(({ event, sequence, isVoid }): Violation[] => {
         const id = toBase64Url(event.group);
-        const isPlaced = groups
-          .get(id as GroupId)
+        const isPlaced = now()
+          .groups.get(id as GroupId)
           ?.entries.some(({ entry }) => entry.kind === 'commit' && entry.id === event.requestId);
         if (isPlaced !== isVoid) return [];
         const text = `the commit at ${sequence} for ${id}/${event.epoch} is ${isVoid ? 'void, and counted' : 'not counted'}`;
         return [{ rule: 'one commit an epoch', text }];
       }),
     typed(device, group, text, position) {
-      typed.set(device, [...(typed.get(device) ?? []), { text, group, position }]);
+      typed.set(device, [...(typed.get(device) ?? []), { text, group, position, branch: branches.length - 1 }]);
     },
+    leaves(device, ids, wentBack) {
+      for (const id of ids) if (!left.has(`${device} ${id}`)) left.set(`${device} ${id}`, wentBack);
+    },
+    isBlind,
     shown(who, device, line) {
-      const position = line.position ?? 0;
-      const group = groups.get(line.group);
-      const truth = group?.entries[position - 1]?.entry;
-      if (group !== undefined && isLeftUnseen(line, group, device)) {
-        leftAlone.add(`${device} ${line.group}`);
-        if (wasAlone(group, device, position, accounts.isRevoked)) return;
-        violate({ rule: 'who left is out', text: `${who} left ${line.group} at ${position}, and others are there` });
+      let first: readonly Violation[] | undefined;
+      for (const [number, branch] of [...branches.entries()].reverse()) {
+        const found = judgeLine(branch, { ...known, branch: number }, who, device, line);
+        if (found.length > 0) {
+          first ??= found;
+          continue;
+        }
+        const group = branch.groups.get(line.group);
+        if (group !== undefined && isLeftUnseen(line, group, device)) leftAlone.add(`${device} ${line.group}`);
+        if (line.kind === 'message' && line.position !== undefined && isAsSent(line)) {
+          branch.texts.set(`${line.group}/${line.position}`, line.text);
+          branch.places.set(line.text, { group: line.group, position: line.position });
+        }
         return;
       }
-      if (line.kind === 'warning') {
-        // whoever was taken out is told what did not get through; nobody else is refused
-        const wasTakenOut = group?.memberships.get(device)?.some(({ to }) => to !== undefined);
-        const isOut = wasTakenOut === true || leftAlone.has(`${device} ${line.group}`);
-        const isOfReceipt = line.text.endsWith(RECEIPT);
-        // what was typed after it had read of its last removal does not end with one
-        const ends = group?.memberships.get(device)?.flatMap(({ to }) => to ?? []) ?? [];
-        const isEnded = (typed.get(device) ?? []).some(
-          (said) => isDenialOf(line, said) && ends.some((end) => end > said.position),
-        );
-        const isUnsent = isEnded || leftAlone.has(`${device} ${line.group}`) || accounts.isRevoked(device);
-        if (line.text.startsWith('Not sent (') && !isOfReceipt && isUnsent) return;
-        // what was asked for without an answer may be among what is gone, or be what a revoked device will not read
-        const isBlind = (isOut && firstKept.has(line.group)) || accounts.isRevoked(device);
-        if (line.text.startsWith('Not known whether sent: ') && !isOfReceipt && isBlind) return;
-        if (firstKept.has(line.group) && (tellsGap(line) || followsGap(line))) return;
-        const isOfBefore = truth?.kind === 'message' && !groups.get(line.group)!.hasKeys(device, position, truth.epoch);
-        if (isOfBefore && line.text.startsWith('A message could not be read')) return;
-        violate({ rule: 'no unexplained warning', text: `${who} at ${position} of ${line.group}: ${line.text}` });
-        return;
-      }
-      if (line.kind !== 'message') return;
-      if (line.position === undefined && isLostOwn(groups.get(line.group), device, line, firstKept.get(line.group)))
-        return;
-      if (truth?.kind !== 'message' || truth.sender !== line.sender.device) {
-        violate({ rule: 'delivered exactly once', text: `${who} shows a message at ${position} that is none` });
-        return;
-      }
-      const said = sayings.of(truth.sender, truth.id);
-      const names = [line.messageId === said?.messageId, line.replaces === said?.replaces];
-      if (said === undefined || names.includes(false) || line.inReplyTo !== said.inReplyTo) {
-        violate({ rule: 'changes read alike', text: `${who} takes ${position} of ${line.group} for another message` });
-      }
-      // what was changed since is looked at in the end
-      if (!isAsSent(line)) return;
-      if (said !== undefined && line.text !== said.text) {
-        violate({ rule: 'delivered exactly once', text: `${who} reads "${line.text}" where "${said.text}" was sent` });
-      }
-      const place = `${line.group}/${position}`;
-      const known = texts.get(place);
-      if (known !== undefined && known !== line.text) {
-        violate({ rule: 'delivered exactly once', text: `${who} reads something else at ${place}` });
-      }
-      texts.set(place, line.text);
-      const elsewhere = places.get(line.text);
-      if (elsewhere !== undefined && (elsewhere.group !== line.group || elsewhere.position !== position)) {
-        const text = `"${line.text}" stands at ${elsewhere.position} and at ${position} of ${line.group}`;
-        violate({ rule: 'delivered exactly once', text });
-      }
-      places.set(line.text, { group: line.group, position });
+      if (asksToRejoin(line)) wereShutOut.add(`${device} ${line.group}`);
+      if (isToldOfGoingBack(branches, line)) return;
+      const wasOut = wereShutOut.has(`${device} ${line.group}`);
+      if (line.kind === 'warning' && wasOut && tellsOfAbsence(branches, line)) return;
+      if (line.kind === 'warning' && isOfBlind(branches, line, isBlind)) return;
+      if (line.kind === 'warning' && isDoubtOfBlind(branches, line, device, isBlind)) return;
+      if (line.kind === 'warning' && isRefusedMeanwhile(branches, line, device)) return;
+      for (const violation of first ?? []) violate(violation);
     },
-    textAt: (group, position) => texts.get(`${group}/${position}`),
-    positionOf: (text) => places.get(text),
+    textAt: (group, position) => now().texts.get(`${group}/${position}`),
+    positionOf: (text) => now().places.get(text),
   };
+}
+
+function isHead(truth: GroupTruth | undefined, position: number, head: Uint8Array): boolean {
+  const placed = truth?.entries[position - 1];
+  return placed !== undefined && equalBytes(placed.head, head);
 }
 
 /** Who commits, and whom the commit lets in. */

@@ -4,12 +4,14 @@ import { LogError } from '../../src/log/errors.ts';
 import type { LogEvent } from '../../src/log/events.ts';
 import type { PublishAnswer, Publisher, PublishRequest } from '../../src/log/publisher.ts';
 import type { LogEntry } from '../../src/log/reader.ts';
+import { STREAM_NAME } from '../../src/log/subjects.ts';
 import type { World } from './world.ts';
 
 /** JetStream's codes, as src/log reads them. */
 const WRONG_LAST_SEQUENCE = 10071;
 const STORAGE_FULL = 10077;
 const NO_MESSAGE_FOUND = 10037;
+const STREAM_INFO = `STREAM.INFO.${STREAM_NAME}`;
 /** As the stream is made. */
 const DUPLICATE_WINDOW_MS = 120_000;
 /** As src/log/publisher.ts waits. */
@@ -25,6 +27,8 @@ export interface StoredEvent extends LogEntry {
 export interface LogModel {
   readonly events: readonly StoredEvent[];
   isFull: boolean;
+  /** How often it went back. */
+  readonly wentBack: number;
   /** Called when something was stored. */
   onStored(listener: () => void): void;
 }
@@ -34,6 +38,8 @@ interface Stream extends LogModel {
   /** Writes the log anew, event by event; nobody may be reading it. */
   rewrite(remade: (event: LogEvent) => LogEvent | undefined): number;
   messageGet(which: MessageGet): StoredEvent | undefined;
+  /** Loses everything after a sequence, as in a power cut, or when an earlier backup is restored; no link may be mended meanwhile. */
+  goBack(to: number): void;
 }
 
 interface MessageGet {
@@ -54,9 +60,14 @@ export function createLogModel(
   const ids = new Map<string, StoredEvent>();
   for (const event of events) lastOf.set(event.subject, event.sequence);
 
+  let wentBack = 0;
+
   const stream: Stream = {
     events,
     isFull: false,
+    get wentBack() {
+      return wentBack;
+    },
     onStored: (listener) => void listeners.push(listener),
     publish({ subject, eventId, bytes, expected }) {
       const now = world.time.now();
@@ -91,6 +102,13 @@ export function createLogModel(
       }
       return count;
     },
+    goBack(to) {
+      wentBack += 1;
+      events.length = to;
+      lastOf.clear();
+      for (const event of events) lastOf.set(event.subject, event.sequence);
+      for (const [id, { sequence }] of ids) if (sequence > to) ids.delete(id);
+    },
     messageGet({ seq, last_by_subj: last, next_by_subj: next }) {
       if (last !== undefined) return events[(lastOf.get(last) ?? 0) - 1];
       if (next !== undefined) return events.find((event) => event.sequence >= (seq ?? 1) && event.subject === next);
@@ -105,6 +123,8 @@ export interface LogLink {
   readonly connection: LogConnection;
   readonly publisher: Publisher;
   readonly isCut: boolean;
+  /** How often it was mended: each time the log may be another one than it was. */
+  readonly mended: number;
   cut(): void;
   mend(): void;
   /** Where the log ends now. @throws LogError `unavailable` */
@@ -129,6 +149,7 @@ export function createLogLink(
   const readers: (() => void)[] = [];
   const unanswered = new Set<(error: LogError) => void>();
   let isCut = false;
+  let mended = 0;
 
   const delay = (): number => chance.between(0, 2);
   const wake = (): void => {
@@ -201,7 +222,7 @@ export function createLogLink(
         if (isCut) waiting.add(connected);
         else connected();
       }),
-    api: <T>(_operation: string, body?: unknown) =>
+    api: <T>(operation: string, body?: unknown) =>
       new Promise<
         { ok: true; value: T } | { ok: false; failure: { code: number; errCode: number; description: string } }
       >((resolve, reject) => {
@@ -209,6 +230,11 @@ export function createLogLink(
           if (!process.isAlive()) return;
           if (isCut) {
             reject(new LogError('unavailable', 'the log does not answer'));
+            return;
+          }
+          if (operation === STREAM_INFO) {
+            const state = { first_seq: 1, last_seq: stream.events.length };
+            resolve({ ok: true, value: { config: { num_replicas: 1 }, state } as T });
             return;
           }
           const found = stream.messageGet(body as MessageGet);
@@ -242,8 +268,12 @@ export function createLogLink(
       for (const fail of [...unanswered]) fail(new LogError('unavailable', 'the connection to the log was lost'));
       for (const listener of listeners) listener();
     },
+    get mended() {
+      return mended;
+    },
     mend() {
       isCut = false;
+      mended += 1;
       for (const connected of [...waiting]) connected();
       wake();
     },

@@ -79,7 +79,7 @@ export function isLostOwn(
 export function overtold(
   shown: Shown,
   truth: GroupTruth,
-  { firstKept, wasCalled, isSilent }: Known,
+  { firstKept, wasCalled, isSilent, before: lost = [], isOfBlind = () => false }: Known,
 ): readonly string[] {
   const { device } = shown;
   const told = inOrder(shown, truth.id);
@@ -92,8 +92,10 @@ export function overtold(
     const unread = countIn(line.text, UNREADABLE);
     const isWrong =
       (tellsGap(line) && (missed >= firstKept - before || missed + unread >= position - before)) ||
-      (NEVER_CAME.test(line.text) && !isMissed(line, told, truth, { firstKept, isSilent })) ||
-      (CHANGED.test(line.text) && !isChanged(line, told[at - 1], truth, told.slice(0, at - 1), wasCalled)) ||
+      (NEVER_CAME.test(line.text) && !isMissed(line, told, truth, { firstKept, isSilent }) && !isOfBlind(line)) ||
+      (CHANGED.test(line.text) &&
+        !isChanged(line, told[at - 1], truth, told.slice(0, at - 1), wasCalled) &&
+        !lost.some((had) => differBy(line.text, had, truth.rosterAt(line.position ?? 0), wasCalled))) ||
       (tellsEnd(line) && !isTakenOut(line, before, truth.memberships.get(device)));
     if (isWrong) found.push(line.text);
   }
@@ -120,6 +122,10 @@ interface Known {
   /** From here on nothing was compacted. */
   readonly firstKept: number;
   readonly wasCalled: WasCalled;
+  /** Whether the line is of a message that came before what was asked for again. */
+  readonly isOfBlind?: (line: Warning) => boolean;
+  /** Rosters of the group before its log went back. */
+  readonly before?: readonly ReadonlySet<DeviceId>[];
   /** Whether it is a message that nobody is shown. */
   readonly isSilent: (entry: GroupEntry) => boolean;
 }
@@ -161,7 +167,11 @@ function isChanged(
 ): boolean {
   if (!tellsGap(gap) || gap?.position !== position) return false;
   const before = Math.max(0, ...earlier.map((line) => line.position ?? 0));
-  const [had, has] = [rosterAt(before), rosterAt(position)];
+  return differBy(text, rosterAt(before), rosterAt(position), wasCalled);
+}
+
+/** Whether the line names those by whom two rosters differ. */
+function differBy(text: string, had: ReadonlySet<DeviceId>, has: ReadonlySet<DeviceId>, wasCalled: WasCalled): boolean {
   const [, added = '', removed = ''] = CHANGED.exec(text) ?? [];
   const differences: [names: string, devices: DeviceId[]][] = [
     [added, [...has].filter((device) => !had.has(device))],

@@ -28,13 +28,14 @@ export function* range(first: number, count: number): Generator<number> {
 
 /** How many of a thousand histories are of which theme. */
 const THOUSAND: readonly (readonly [theme: Theme, count: number])[] = [
-  [PLAIN, 630],
+  [PLAIN, 600],
+  [{ ...PLAIN, restored: true }, 30],
   [{ ...PLAIN, accounts: true }, 150],
   [{ ...PLAIN, compaction: true }, 80],
   [{ ...PLAIN, opaque: true }, 30],
   [{ ...PLAIN, changes: true }, 40],
   [{ ...PLAIN, accounts: true, compaction: true, opaque: true }, 40],
-  [{ accounts: true, compaction: true, opaque: true, changes: true }, 30],
+  [{ ...PLAIN, accounts: true, compaction: true, opaque: true, changes: true }, 30],
 ];
 
 /** One of the thousands of histories that are played with the tests, counted from 0; no seed comes twice with the same theme. */

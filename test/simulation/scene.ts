@@ -10,6 +10,7 @@ import { createLedger, type Ledger } from './ledger.ts';
 import { createLogModel } from './log-model.ts';
 import { createTablesDisk } from './memory-tables.ts';
 import type { Persona } from './persona.ts';
+import { RESTORED_HAPPENINGS } from './restored-happenings.ts';
 import { createServerNode, type ServerNode } from './server-node.ts';
 import { createSimulatedClient, type SimulatedClient } from './simulated-client.ts';
 import { type CipherWatch, createCipherWatch } from './suite-watch.ts';
@@ -37,6 +38,14 @@ export interface Scene {
   readonly forecast: Weather;
   readonly notes: readonly string[];
   readonly theme: Theme;
+  /** Backups that were made of the log as it is, and how many events each has. */
+  readonly backups: {
+    readonly end: number;
+    readonly rows: ReadonlyMap<string, Buffer>;
+    readonly keys: readonly string[];
+  }[];
+  /** How many events the log keeps at least when it goes back. */
+  firstLosable(): number;
   /** What can happen at each step. */
   readonly happenings: readonly Happening[];
 }
@@ -89,6 +98,7 @@ export function createScene(
       suite: watch.suite,
       signer: SIMULATED_SIGNER,
       onFolded: ledger.folded,
+      ...(theme.restored ? { onForgotten: ledger.forgotten } : {}),
     }),
   );
   const people = image.personas.slice(0, 2 + chance.below(image.personas.length - 1));
@@ -101,8 +111,21 @@ export function createScene(
     ...(theme.accounts ? ACCOUNT_HAPPENINGS : []),
     ...(theme.compaction ? COMPACTION_HAPPENINGS : []),
     ...(theme.changes ? CHANGES_HAPPENINGS : []),
+    ...(theme.restored ? RESTORED_HAPPENINGS : []),
   ];
-  return { world, time, chance, ledger, log, nodes, clients, counts, violations, forecast, notes, theme, happenings };
+  // what is known of a person is pinned by others: an account that goes back is a matter of its own
+  const firstLosable = (): number =>
+    Math.max(
+      image.events.length,
+      ...log.events.flatMap(({ event, sequence }) =>
+        event.type === 'account-changed' || event.type === 'account-registered' ? [sequence] : [],
+      ),
+    );
+  return {
+    ...{ world, time, chance, ledger, log, nodes, clients, counts, violations, forecast, notes, theme, happenings },
+    backups: [],
+    firstLosable,
+  };
 }
 
 /** Two people who are there, and machines that are about to register or to be linked. */

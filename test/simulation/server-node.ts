@@ -2,14 +2,17 @@ import type { ApiDeps } from '../../src/api/deps.ts';
 import { toProblem } from '../../src/api/http/problem.ts';
 import type { ReceiptSigner } from '../../src/api/receipts.ts';
 import type { Shared } from '../../src/api/route.ts';
-import type { LogEntry } from '../../src/log/reader.ts';
+import { LogError } from '../../src/log/errors.ts';
+import { readIncarnation, startIncarnation } from '../../src/log/incarnation.ts';
+import { type Checkpoint, type LogEntry, openReader } from '../../src/log/reader.ts';
 import type { Suite } from '../../src/mls/suite.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { createCursorSeal } from '../../src/projections/cursor-seal.ts';
 import { ProjectionError } from '../../src/projections/errors.ts';
 import { createMlsHandshakes } from '../../src/projections/fold/handshakes.ts';
-import { TABLE } from '../../src/projections/fold/keys.ts';
+import { entryKey, TABLE } from '../../src/projections/fold/keys.ts';
 import type { GroupHead } from '../../src/projections/fold/rows.ts';
+import { readOrder } from '../../src/projections/order.ts';
 import { runProjector } from '../../src/projections/projector.ts';
 import type { ReadModel } from '../../src/projections/read-model.ts';
 import { createReadModel } from '../../src/projections/reads/create-read-model.ts';
@@ -17,13 +20,14 @@ import { createRecentBatches } from '../../src/projections/recent-batches.ts';
 import { createSequenceWaiters } from '../../src/projections/sequence-waiters.ts';
 import { Tables } from '../../src/projections/store/tables.ts';
 import { createWatchers } from '../../src/projections/watchers.ts';
-import { toUtf8 } from '../../src/wire/bytes.ts';
+import { equalBytes, fromBase64Url, toUtf8 } from '../../src/wire/bytes.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
+import type { GroupId } from '../../src/wire/ids.ts';
 import { asStreamItem } from '../../src/wire/page.ts';
 import { createLogLink, type createLogModel, type LogLink } from './log-model.ts';
 import { asLiarsHaveIt } from './lying-read-model.ts';
 import { openMemoryTables, type TablesDisk } from './memory-tables.ts';
-import { createNodeApi } from './node-api.ts';
+import { createNodeApi, DOMAIN } from './node-api.ts';
 import { answerRequest, type NodeRequest, type StreamSocket } from './node-request.ts';
 import { type Clock, createClock, type World } from './world.ts';
 
@@ -32,6 +36,10 @@ export const CURSOR_SEAL = createCursorSeal(nodeSha256(toUtf8('cursors of the si
 const TABLES_CONTRACT = 'simulation';
 /** Signed by nobody who is known, or by nobody at all. */
 const FOR_ANYBODY = new Set(['serverInfo', 'getAccount', 'registerAccount']);
+
+const ROLLBACKS: ReadonlySet<string> = new Set(['rolled-back', 'incarnation-changed', 'log-missing']);
+const START_WAIT_MS = 30_000;
+const START_PAUSE_MS = 1_000;
 
 /** A server process that runs. */
 interface NodeProcess {
@@ -66,7 +74,15 @@ export interface ServerNode {
   /** The projector sees nothing new before this moment. */
   behindUntil: number;
   crash: CrashPlan | undefined;
+  /** The log is not the one of its tables: it serves nothing, and will not before its operator has accepted that. */
+  readonly isRefused: boolean;
+  /** How often the log had gone back when this node last held it against its tables. */
+  readonly wentBack: number;
+  /** Of the event that made an entry. */
+  sequenceOf(group: GroupId, position: number): number | undefined;
   start(): void;
+  /** As `mlsd serve --accept-rollback` does: a new incarnation, and tables made anew. */
+  acceptRollback(): void;
   kill(): void;
   cut(): void;
   mend(): void;
@@ -86,12 +102,18 @@ export function createServerNode(
     readonly suite: Suite;
     readonly signer: ReceiptSigner;
     readonly onFolded: OnFolded;
+    /** Present where the log may go back: the node holds it against its checkpoint, as it starts and whenever it was away. */
+    readonly onForgotten?: (node: string) => void;
   },
 ): ServerNode {
-  const { name, disk, suite, signer, onFolded } = options;
+  const { name, disk, suite, signer, onFolded, onForgotten } = options;
   const { time, chance } = world;
   let process: NodeProcess | undefined;
   let isCut = false;
+  let isRefused = false;
+  let wentBack = 0;
+  /** Begins an incarnation before it starts. */
+  let accepting: { readonly link: LogLink } | undefined;
 
   /** Lets something happen at the boundary of the process, which may be the last that it does. */
   const atBoundary = (place: CrashPlan['place'], effect: () => void): boolean => {
@@ -140,7 +162,7 @@ export function createServerNode(
     const waiters = createSequenceWaiters(tables.standing.sequence);
     const watchers = createWatchers();
     const recent = createRecentBatches();
-    const tail = stream.events.length;
+    let tail = stream.events.length;
     let failure: Error | undefined;
     const readModel = createReadModel({
       tables,
@@ -171,22 +193,33 @@ export function createServerNode(
       stop,
       deps,
       shared,
-      isReady: tables.standing.sequence >= tail,
+      isReady: onForgotten === undefined && tables.standing.sequence >= tail,
       gone: new Set(),
     };
     process = mine;
+    isRefused = false;
+    const onChecked = (): void => {
+      if (onForgotten === undefined) return;
+      tail = stream.events.length;
+      mine.isReady ||= tables.standing.sequence >= tail;
+      wentBack = stream.wentBack;
+      tellAll();
+    };
+    const tellAll = (): void =>
+      onFolded(
+        node,
+        tables.heads.filter((head) => head !== undefined),
+      );
     // what was written last before a crash was never told to anybody
-    onFolded(
-      node,
-      tables.heads.filter((head) => head !== undefined),
-    );
+    wentBack = onForgotten === undefined ? 0 : -1;
+    tellAll();
     runProjector({
       tables,
       rules: {
         handshakes: createMlsHandshakes(nodeSha256),
         sha256: nodeSha256,
       },
-      reader: readLog(link, tables.standing.sequence, stop.signal),
+      reader: readLog(link, tables.standing, stop.signal, onChecked),
       stop,
       onPublished(draft, { sequence }) {
         if (!own.isAlive) return;
@@ -199,29 +232,64 @@ export function createServerNode(
     }).catch((error: Error) => {
       if (!own.isAlive) return;
       failure = error;
+      if (onForgotten !== undefined && error instanceof LogError && ROLLBACKS.has(error.code)) {
+        world.fault('log went back under a node', name);
+        isRefused = true;
+        mine.isReady = false;
+        waiters.fail(error);
+        for (const hangUp of [...mine.gone]) hangUp();
+        return;
+      }
       waiters.fail(error instanceof ProjectionError ? error : new ProjectionError('fold-failed', String(error)));
       world.violate({ rule: 'no internal failure', text: `the projector of ${name} stopped: ${error.stack}` });
     });
   };
 
+  /** Holds the log against what was read of it, as src/log/reader does whenever it begins to read. @throws LogError as that does */
+  const checkLog = async (link: LogLink, checkpoint: Checkpoint, signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await openReader(link.connection, { ...(checkpoint.sequence === 0 ? {} : { checkpoint }), signal });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof LogError && error.retryable)) throw error;
+      }
+    }
+  };
+
   async function* readLog(
     link: LogLink,
-    from: number,
+    standing: Checkpoint,
     signal: AbortSignal,
+    onChecked: () => void,
   ): AsyncGenerator<readonly LogEntry[], void, undefined> {
-    let at = from;
+    let checkpoint = standing;
+    let at = standing.sequence;
+    let checked = -1;
     let wake = (): void => {};
     link.onReadable(() => wake());
     signal.addEventListener('abort', () => wake());
     while (!signal.aborted) {
+      if (onForgotten !== undefined && checked !== link.mended) {
+        const { mended } = link;
+        await checkLog(link, checkpoint, signal);
+        if (signal.aborted) return;
+        checked = mended;
+        if (!link.isCut && mended === link.mended) onChecked();
+        continue;
+      }
       const wait = Math.max(node.behindUntil - time.now(), chance.between(0, world.weather.foldMs));
       await new Promise<void>((resolve) => {
+        if (onForgotten !== undefined) wake = resolve; // however slow it is, it hears of its connection
         time.after(wait, resolve);
       });
       const entries = link.readable(at).slice(0, 1 + chance.below(4));
       if (signal.aborted) return;
+      if (onForgotten !== undefined && checked !== link.mended) continue;
       if (entries.length > 0 && node.behindUntil <= time.now()) {
         at += entries.length;
+        if (onForgotten !== undefined) checkpoint = advanced(checkpoint, entries);
         yield entries;
         continue;
       }
@@ -229,16 +297,47 @@ export function createServerNode(
       await new Promise<void>((resolve) => {
         wake = resolve;
         if (link.readable(at).length > 0) resolve();
+        if (onForgotten !== undefined && checked !== link.mended) resolve();
       });
     }
   }
+
+  /** As `Log.startNewIncarnation` does, as often as it takes. */
+  const begin = async ({ connection, publisher }: LogLink, isWanted: () => boolean): Promise<void> => {
+    while (isWanted()) {
+      try {
+        await connection.whenConnected(START_WAIT_MS);
+        const newest = await readIncarnation(connection);
+        await startIncarnation(connection, publisher, DOMAIN, newest?.sequence ?? 0);
+        return;
+      } catch (error) {
+        if (!(error instanceof LogError && (error.retryable || error.code === 'storage-full'))) throw error;
+        await new Promise<void>((resolve) => {
+          time.after(START_PAUSE_MS, resolve);
+        });
+      }
+    }
+  };
 
   const node: ServerNode = {
     name,
     disk,
     clock: createClock(world),
     get isUp() {
-      return process !== undefined;
+      return process !== undefined || accepting !== undefined;
+    },
+    get isRefused() {
+      return isRefused;
+    },
+    get wentBack() {
+      return wentBack;
+    },
+    sequenceOf(group, position) {
+      const tables = process?.tables;
+      const bytes = fromBase64Url(group)!;
+      const number = tables?.heads.findIndex((head) => head !== undefined && equalBytes(head.group, bytes)) ?? -1;
+      const row = number < 0 ? undefined : tables?.entryRow(entryKey(number, position));
+      return row === undefined ? undefined : readOrder(row).sequence;
     },
     get isReady() {
       return process?.isReady === true;
@@ -254,8 +353,33 @@ export function createServerNode(
     },
     behindUntil: 0,
     crash: undefined,
-    start,
+    start() {
+      if (accepting === undefined) start();
+    },
+    acceptRollback() {
+      node.kill();
+      const isWanted = (): boolean => accepting === own;
+      const link = createLogLink(world, stream, { isAlive: isWanted, around: (append) => append() });
+      const own = { link };
+      accepting = own;
+      if (isCut) link.cut();
+      begin(link, isWanted).then(
+        () => {
+          if (accepting !== own) return;
+          accepting = undefined;
+          disk.rows.clear();
+          disk.keys = [];
+          onForgotten?.(name);
+          start();
+        },
+        (error: unknown) => {
+          if (accepting === own)
+            world.violate({ rule: 'no internal failure', text: `${name} cannot begin anew: ${String(error)}` });
+        },
+      );
+    },
     kill() {
+      accepting = undefined;
       const dying = process;
       if (dying === undefined) return;
       process = undefined;
@@ -266,10 +390,12 @@ export function createServerNode(
     cut() {
       isCut = true;
       process?.link.cut();
+      accepting?.link.cut();
     },
     mend() {
       isCut = false;
       process?.link.mend();
+      accepting?.link.mend();
     },
     async handle(request) {
       const mine = process;
@@ -302,4 +428,14 @@ export function createServerNode(
     },
   };
   return node;
+}
+
+function advanced({ incarnation, eventId, sequence }: Checkpoint, entries: readonly LogEntry[]): Checkpoint {
+  const started = entries.flatMap(({ event }) => (event.type === 'log-started' ? [event.incarnation] : [])).at(-1);
+  const last = entries.at(-1);
+  return {
+    incarnation: started ?? incarnation,
+    sequence: last?.sequence ?? sequence,
+    eventId: last?.event.id ?? eventId,
+  };
 }

@@ -102,6 +102,8 @@ export function createSimulatedClient(
   let isNobody = false;
   let knowsRevoked = false;
   let offer: string | undefined;
+  /** How often the log had gone back when the stream began on which something came last. */
+  let shownIn = 0;
 
   const end = (over: Life): void => {
     over.isOver = true;
@@ -117,7 +119,11 @@ export function createSimulatedClient(
   const watched = (caller: Caller): Caller => ({
     ...caller,
     exchange: async (exchange) => {
-      if (exchange.operation === 'postMessages') checkCiphertexts(exchange);
+      if (exchange.operation === 'postMessages') {
+        checkCiphertexts(exchange);
+        ledger.leaves(device, idsIn(exchange.body!), shownIn);
+      }
+      if (exchange.operation === 'postCommit') ledger.leaves(device, [exchange.key!], shownIn);
       try {
         return await caller.exchange(exchange);
       } catch (error) {
@@ -127,7 +133,9 @@ export function createSimulatedClient(
     },
     async *stream(cursor, signal) {
       let asked = cursor;
+      const began = ledger.branches.length - 1;
       for await (const item of caller.stream(cursor, signal)) {
+        shownIn = began;
         if (item.type === 'page') {
           ledger.served(device, asked, item);
           asked = item.cursor;
@@ -275,6 +283,10 @@ export function createSimulatedClient(
 function toldOf(text: string, { deleted, replaces, inReplyTo }: SendAs = {}): string {
   if (deleted === true) return 'takes a message back';
   return `types "${text}"${replaces === undefined ? '' : ' instead'}${inReplyTo === undefined ? '' : ' in reply'}`;
+}
+
+function idsIn(body: Uint8Array): string[] {
+  return (decodeCbor(body) as { messages: { id: string }[] }).messages.map(({ id }) => id);
 }
 
 function messagesIn(body: Uint8Array): Uint8Array[] {

@@ -11,6 +11,7 @@ import {
 } from '../../wire/schemas/groups.ts';
 import { answer, type Call, defineRoute } from '../route.ts';
 import { receiptFor } from '../writes/accepted.ts';
+import { checkBehindFolded, wentBack } from '../writes/behind-folded.ts';
 import { epochConflict } from '../writes/epoch-conflict.ts';
 import { memberOf, ownGroup } from '../writes/membership.ts';
 import { mayBeRepeated, placementsOf } from '../writes/placements.ts';
@@ -61,9 +62,13 @@ async function send(call: SendCall) {
     const { account, id: device } = caller;
     const batch = { group: group.bytes, account, device, time: now, messages: fresh };
     const place = await shared.gate.pass(async () => {
+      const { sequence: folded } = deps.readModel.checkpoint();
       const { sequence, index } = await deps.log.submitMessages(batch);
+      checkBehindFolded(sequence, folded);
       await shared.arrivals.of(sequence);
-      return deps.readModel.placedBatch(sequence, index);
+      const placed = deps.readModel.placedBatch(sequence, index);
+      if (placed !== undefined && placed.id !== fresh[0]![0]) throw wentBack();
+      return placed;
     });
     if (place !== undefined && fresh.length === body.messages.length) return respondPlaced(call, place);
   }

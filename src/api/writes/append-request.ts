@@ -4,6 +4,7 @@ import { equalBytes } from '../../wire/bytes.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { ApiDeps } from '../deps.ts';
 import { notReady } from '../http/problem.ts';
+import { wentBack } from './behind-folded.ts';
 import { withDeadline } from './deadline.ts';
 import type { Gate } from './gate.ts';
 
@@ -69,7 +70,7 @@ export async function appendRequest<Judged, Answer = never>(
       if (result.kind === 'answer' && result.answer !== REPEATED) return { kind: 'answer', answer: result.answer };
       if (result.kind !== 'answer') await readModel.waitForSequence(result.sequence, signal);
       const outcome = readModel.request(eventId);
-      if (outcome === undefined) throw new Error('the fold has passed an event without an outcome');
+      if (outcome === undefined) throw wentBack(new Error('the fold has passed an event without an outcome'));
       return written(outcome, digest, result.kind !== 'committed');
     });
   return await gate.pass(write, () => judge(readModel));

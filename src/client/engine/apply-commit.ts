@@ -4,6 +4,7 @@ import {
   epochOf,
   groupIdOf,
   type GroupState as MlsState,
+  membersOf,
   ownLeafOf,
   pendingProposalsOf,
   rolesOf,
@@ -13,25 +14,18 @@ import { equalBytes } from '../../wire/bytes.ts';
 import { type HandshakeEntry, nextHead } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
 import { bringsRevoked } from './account-entry.ts';
-import { lostOwnLines, missedLine } from './gap.ts';
+import type { PendingCommit } from './commit-types.ts';
+import { missedLine } from './gap.ts';
 import { closeIntention, failEverything } from './intentions.ts';
+import { lostOwnLines } from './lost-own.ts';
 import { askedToGo, changesBetween, meanwhileText, membershipLine, rolesChange } from './membership-line.ts';
-import { declarationBreach, handshakesOf, overreachText } from './opaque.ts';
+import { declarationBreach, handshakesOf, overreachTexts } from './opaque.ts';
 import { keepTexts } from './outbox.ts';
 import { keepRecentGenerations, park, receiveIn } from './placing.ts';
 import { withHead } from './recent-heads.ts';
 import { parkForRecovery, recoveredLine } from './recovery.ts';
 import { freshLeaf } from './rotation.ts';
-import {
-  type EngineEnv,
-  type Group,
-  type LineDraft,
-  type Needs,
-  type OutboxItem,
-  type PendingCommit,
-  type Step,
-  step,
-} from './types.ts';
+import { type EngineEnv, type Group, type LineDraft, type Needs, type OutboxItem, type Step, step } from './types.ts';
 
 export async function applyCommit(
   env: EngineEnv,
@@ -58,6 +52,7 @@ export async function applyCommit(
     const whose = leaves(before) ? env.directory.person(env.me.account, env.me.device) : by;
     const line: LineDraft = { kind: 'removed-me', by: whose, time: entry.time, position: entry.position };
     const gone = failEverything(
+      env,
       { ...rest, phase: 'removed', generations: new Map() },
       'you are no longer a member',
       entry.time,
@@ -69,6 +64,7 @@ export async function applyCommit(
   const rolesBefore = placed.mls === undefined ? undefined : rolesOf(placed.mls);
   const line = membershipLine(env, entry, by, received.epoch, {
     ...received,
+    now: () => membersOf(received.state),
     ...rolesChange(env, rolesBefore, received.roles ?? rolesBefore),
     ...(placed.mls === undefined ? {} : { asked: askedToGo(placed.mls) }),
   });
@@ -89,7 +85,7 @@ function breachLines(
 ): readonly LineDraft[] {
   const { time, position } = entry;
   const texts = [
-    overreachText(
+    ...overreachTexts(
       env,
       by.name,
       received.overreach.filter((each) => !isExpulsion(env, each)),
@@ -149,7 +145,7 @@ export async function installExternal(
   // after a gap nobody here knows the chain: the head is taken over from the page
   const follows = head !== undefined && entry.position === group.position + 1;
   const placed = follows ? withHead(group, entry.position, nextHead(head, bytes, env.sha256)) : headless;
-  const { pending: _pending, parkedReason: _reason, leaving: _leaving, recovery, ...rest } = placed;
+  const { pending: _pending, parkedReason: _reason, leaving: _leaving, isOfLost: _lost, recovery, ...rest } = placed;
   // what the server had taken before it was missed, and did not come until here, was among what is gone
   const isLost = ({ accepted }: OutboxItem): boolean => accepted && recovery?.missed !== undefined;
   const unsaid = group.outbox.filter((item) => !isLost(item));

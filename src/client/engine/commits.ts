@@ -15,20 +15,14 @@ import { encodeState } from '../../mls/session/state-codec.ts';
 import { equalBytes } from '../../wire/bytes.ts';
 import { newClientId } from '../../wire/ids.ts';
 import { encodeBinding } from './binding.ts';
+import type { Intention, PendingCommit } from './commit-types.ts';
 import { closeIntention, isHeirWish, refuseIntention, replaceIntention } from './intentions.ts';
 import { heirToName, lastCommit } from './leave.ts';
-import { declaredRoster, handshakesOf } from './opaque.ts';
+import { declaredRoster, handshakesOf, isOpaque } from './opaque.ts';
+import { leftOut, ownRemovalReason, passedOverLines, passOverAll } from './passed-over.ts';
 import { leadsOn } from './recovery.ts';
 import { rolesIntent } from './roles.ts';
-import {
-  type EngineEnv,
-  type Group,
-  type Intention,
-  type Needs,
-  type PendingCommit,
-  type Step,
-  step,
-} from './types.ts';
+import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
 /** Above this many members a Welcome leaves the ratchet tree out; the server serves it. */
 export const INLINE_TREE_MEMBERS = 50;
@@ -74,8 +68,7 @@ export async function prepareCommit(env: EngineEnv, group: Group): Promise<Step>
     });
     const { commit, welcome, groupInfo } = made;
     const packages = still.kind === 'add' ? still.packages : [];
-    const isOpaque = handshakes.handshakes !== undefined;
-    const roster = isOpaque ? { roster: declaredRoster(env, group.mls, made.next, packages) } : {};
+    const roster = isOpaque(group) ? { roster: declaredRoster(env, group.mls, made.next, packages) } : {};
     const pending: PendingCommit = {
       id,
       kind: 'commit',
@@ -87,12 +80,12 @@ export async function prepareCommit(env: EngineEnv, group: Group): Promise<Step>
       consumed: made.consumed,
     };
     const tried = replaceIntention(group, { ...still, attempts: still.attempts + 1 });
-    return step({ ...tried, mls: made.current, pending });
+    return step({ ...tried, mls: made.current, pending }, { lines: passedOverLines(env, still) });
   } catch (error) {
     if (!(error instanceof MlsError)) throw error;
     // somebody else commits what waits, our leave with it: without it in our state that commit could not be read
     if (error.code === 'own-leave-pending') {
-      return refuseIntention(replaceIntention(group, still), still.id, commitFailure(error));
+      return refuseIntention(replaceIntention(group, still), still.id, ownRemovalReason(group));
     }
     return giveUp(replaceIntention(group, still), still.id, commitFailure(error));
   }
@@ -209,6 +202,7 @@ function giveUp(group: Group, id: string, reason: string): Step {
     return { ...refused, group: rest };
   }
   if (intention?.kind !== 'commit-proposals' || refused.group.mls === undefined) return refused;
+  if (isOpaque(group) && intention.leaveOut?.what !== 'everything') return passOverAll(group, intention, reason);
   // what the server does not take must not keep us from sending; it ends with the epoch anyway
   return { ...refused, group: { ...refused.group, mls: dropPendingProposals(refused.group.mls) } };
 }
@@ -248,7 +242,7 @@ function intentOf(
   group: Group,
   state: MlsState,
   intention: Intention,
-): Pick<CommitIntent, 'add' | 'remove' | 'roles' | 'leavesLast'> | string | undefined {
+): Pick<CommitIntent, 'add' | 'remove' | 'roles' | 'leavesLast' | 'passesOver'> | string | undefined {
   switch (intention.kind) {
     case 'add': {
       const add = intention.packages.map((added) => added.keyPackage);
@@ -267,7 +261,8 @@ function intentOf(
       return leaves.length === 0 ? undefined : { remove: leaves.map((member) => member.leaf) };
     }
     case 'commit-proposals':
-      return pendingProposalsOf(state).length === 0 ? undefined : (lastCommit(group) ?? {});
+      if (pendingProposalsOf(state).length === 0) return undefined;
+      return leftOut(intention) ?? lastCommit(group) ?? {};
     case 'rotate':
       return {};
     case 'roles':
@@ -290,8 +285,6 @@ function joinFailure(code: JoinRefusal): string {
 
 function commitFailure(error: MlsError): string {
   switch (error.code) {
-    case 'own-leave-pending':
-      return 'you are leaving this group';
     case 'not-active':
       return 'you are no longer a member';
     case 'invalid-key-package':

@@ -7,6 +7,7 @@ import { heirKey } from './intentions.ts';
 import { heirToName, mustEndAlone, mustPropose, proposalTurn } from './leave.ts';
 import { hasReport } from './marks.ts';
 import { canSeal, dueTexts, sendable } from './outbox.ts';
+import { isHeldByRemoval, REMOVAL_WAIT_MS } from './passed-over.ts';
 import { recoveryWork } from './recovery.ts';
 import type { Group } from './types.ts';
 
@@ -44,6 +45,8 @@ export type Effect = { readonly key: string } & (
   /** Nobody is left who could commit the leave. */
   | { readonly kind: 'end-alone' }
   | { readonly kind: 'commit-proposals'; readonly delayMs: number }
+  /** Own texts wait for a removal of this device that nobody carries out. */
+  | { readonly kind: 'pass-over-removal'; readonly delayMs: number }
   /** Account changes up to here did not come. */
   | { readonly kind: 'ask-members'; readonly position: number }
   | { readonly kind: 'expel'; readonly devices: readonly DeviceId[]; readonly delayMs: number }
@@ -122,6 +125,9 @@ function leaveEffects(group: Group): readonly Effect[] {
       key: `${group.mls === undefined ? 0 : epochOf(group.mls)}/${delayMs === 0}`,
       delayMs,
     });
+  }
+  if (isHeldByRemoval(group) && group.mls !== undefined) {
+    effects.push({ kind: 'pass-over-removal', key: `${epochOf(group.mls)}`, delayMs: REMOVAL_WAIT_MS });
   }
   return effects;
 }

@@ -1,22 +1,12 @@
 import { FORWARD_STEPS } from '../../mls/config.ts';
 import { epochOf } from '../../mls/session/state.ts';
 import type { Gap } from '../../wire/page.ts';
-import { fileNote } from './attachment.ts';
-import { messageLine, shownOf } from './content.ts';
 import { failEverything } from './intentions.ts';
+import { lostOwnLines } from './lost-own.ts';
 import { inDoubt } from './not-sent.ts';
 import { park } from './placing.ts';
 import { withFirstHead } from './recent-heads.ts';
-import {
-  type EngineEnv,
-  type Group,
-  type LineDraft,
-  type Missed,
-  type OutboxItem,
-  type Recovery,
-  type Step,
-  step,
-} from './types.ts';
+import { type EngineEnv, type Group, type LineDraft, type Missed, type Recovery, type Step, step } from './types.ts';
 
 const NO_COMMIT = new Uint8Array(0);
 const TAKEN_OUT = 'this device was taken out of the group';
@@ -40,7 +30,8 @@ export function passGap(env: EngineEnv, group: Group, { from, to, next }: Gap): 
     // own texts that the server took may be among what is gone: asked again, it says where they stand. What follows one that was
     // encrypted twice still waits: were its first ciphertext among them, the number of the second would never come unsaid
     const outbox = group.outbox.map((item) => ({ ...inDoubt(item), accepted: false }));
-    return step(withFirstHead({ ...group, outbox }, to, next.head), { lines: [line] });
+    // and so may changes of the members' accounts
+    return step(withFirstHead({ ...group, outbox, membersDue: to }, to, next.head), { lines: [line] });
   }
   const recovery: Recovery = {
     ...{ epoch: epoch - 1, position: to, commit: NO_COMMIT, code: 'cursor-expired', committer: '' },
@@ -73,7 +64,7 @@ export function endUnread(
   const unsent = group.outbox.filter(({ accepted }) => !accepted);
   // what was asked for without an answer may be among what is gone
   const outbox = group.recovery?.missed === undefined ? unsent : unsent.map(inDoubt);
-  const ended = failEverything({ ...group, outbox }, TAKEN_OUT, now);
+  const ended = failEverything(env, { ...group, outbox }, TAKEN_OUT, now);
   const also = unread === undefined ? '' : alsoUnread(unread.removal - unread.to - 1);
   const text = `${why}, and this device was taken out of the group in the meantime${also}.`;
   const place = unread === undefined ? {} : { position: unread.removal };
@@ -95,16 +86,6 @@ export function missedLine(
 /** Said when joining again was tried often enough. */
 export function stillMissed(group: Group, missed: Missed, now: number): string {
   return `${gone(group, missed, now)}, and joining again failed. /rejoin tries once more, or an administrator removes and invites you.`;
-}
-
-/** What an own message that the server took shows, though its entry is gone: told from what is here; nothing of a read mark. */
-export function lostOwnLines(env: EngineEnv, group: Group, item: OutboxItem): readonly LineDraft[] {
-  const { localId: id, text, time, attachment } = item;
-  const sender = env.directory.person(env.me.account, env.me.device);
-  const own = { id, sender, own: true };
-  if (attachment !== undefined) return [{ ...messageLine({ text }, { ...own, file: fileNote(attachment) }), time }];
-  const shown = shownOf(env, group, item);
-  return shown.statuses === undefined ? [{ ...messageLine(shown, own), time }] : [];
 }
 
 function alsoUnread(count: number): string {

@@ -1,8 +1,10 @@
 import { epochOf } from '../../mls/session/state.ts';
 import type { AccountId } from '../../wire/ids.ts';
+import type { Intention, IntentionKind } from './commit-types.ts';
 import { rememberGivenUp } from './given-up.ts';
+import { isKnownGone, lostOwnLines } from './lost-own.ts';
 import { dropped } from './not-sent.ts';
-import { type Group, type Intention, type IntentionKind, type Signal, type Step, step } from './types.ts';
+import { type EngineEnv, type Group, type Signal, type Step, step } from './types.ts';
 
 /**
  * Puts something that needs a commit at the end of the group's queue. Where no commit can be made it is refused at once: it would
@@ -75,18 +77,22 @@ export function refuseAll(group: Group, reason: string): Step {
   return step({ ...rest, intentions: [] }, { signals });
 }
 
-/** The end of a group for this device: whatever waits is answered, unsent texts and files are named, none is lost silently. */
-export function failEverything(group: Group, reason: string, time: number): Step {
+/**
+ * The end of a group for this device: whatever waits is answered, unsent texts and files are named, none is lost silently. What the
+ * server took, and is gone unheard, is shown.
+ */
+export function failEverything(env: EngineEnv, group: Group, reason: string, time: number): Step {
   const refused = refuseAll(group, reason);
   const { leaving, uploads = [], ...rest } = refused.group;
   const left: readonly Signal[] =
     leaving === undefined || leaving.accepted ? [] : [{ kind: 'leave', outcome: { kind: 'done' } }];
-  const unsent = group.outbox.filter((item) => !item.accepted);
+  const gone = group.outbox.filter((item) => isKnownGone(group, item));
+  const unsent = group.outbox.filter((item) => !item.accepted && !gone.includes(item));
   const files = uploads.map(({ localId, attachment }) => ({ localId, text: attachment.name }));
   const told = [...unsent, ...files].map((item) => dropped(item, reason, time));
   const outbox = group.outbox.filter((item) => item.accepted);
   return step(rememberGivenUp({ ...rest, outbox }, unsent), {
-    lines: told.flatMap(({ lines }) => lines),
+    lines: [...gone.flatMap((item) => lostOwnLines(env, group, item)), ...told.flatMap(({ lines }) => lines)],
     signals: [...refused.signals, ...left, ...told.map(({ signal }) => signal)],
   });
 }

@@ -70,7 +70,7 @@ function isRevoked({ toExpel = [] }: Pick<Group, 'toExpel'>, { identity }: Membe
 }
 
 /** Leaves whose own wish to go waits for a commit. Others may have proposed that somebody goes who wants to stay. */
-function leaversIn(mls: MlsState): ReadonlySet<number> {
+export function leaversIn(mls: MlsState): ReadonlySet<number> {
   return new Set(
     pendingProposalsOf(mls).flatMap(({ sender, proposal }) =>
       sender.kind === 'member' && proposal.kind === 'remove' && proposal.leaf === sender.leaf ? [sender.leaf] : [],
@@ -124,6 +124,7 @@ export function endAlone(env: EngineEnv, group: Group): Step {
   const by = env.directory.person(env.me.account, env.me.device);
   const line: LineDraft = { kind: 'removed-me', by, time, position: group.position };
   const gone = failEverything(
+    env,
     { ...rest, phase: 'removed', generations: new Map() },
     'you are no longer a member',
     time,

@@ -1,3 +1,4 @@
+import { accountOf } from '../../mls/identity.ts';
 import type { GroupRoles } from '../../mls/roles.ts';
 import { type GroupState as MlsState, membersOf, pendingProposalsOf, rolesOf } from '../../mls/session/state.ts';
 import type { AccountId, DeviceId } from '../../wire/ids.ts';
@@ -5,7 +6,10 @@ import type { Person } from '../chat-client.ts';
 import type { EngineEnv, LineDraft } from './types.ts';
 
 /** Who came and went where this device could not look; `undefined` when nobody did. */
-export function meanwhileText({ added, removed }: MembershipChange, { directory }: EngineEnv): string | undefined {
+export function meanwhileText(
+  { added, removed }: Pick<MembershipChange, 'added' | 'removed'>,
+  { directory }: EngineEnv,
+): string | undefined {
   const names = (members: MembershipChange['added']) =>
     [...new Set(members.map(({ identity }) => directory.personOf(identity).name))].join(', ');
   const parts = [
@@ -25,6 +29,8 @@ interface MembershipChange {
   readonly removed: readonly { readonly identity: string }[];
   /** Identities of members that had asked to go. */
   readonly asked?: ReadonlySet<string>;
+  /** Who is in the group now. */
+  readonly now: () => readonly { readonly identity: string }[];
 }
 
 /** The line that a commit is in people's history. */
@@ -41,18 +47,38 @@ export function membershipLine(
   const added = change.added.filter((member) => !went.has(member.identity));
   const removed = change.removed.filter((member) => !came.has(member.identity));
   const left = removed.filter((member) => change.asked?.has(member.identity));
+  const devices = devicesIn(added, removed, change);
   return {
     kind: 'membership',
     by,
     added: added.map((member) => env.directory.personOf(member.identity)),
     removed: removed.map((member) => env.directory.personOf(member.identity)),
     ...(left.length === 0 ? {} : { left: left.map((member) => env.directory.personOf(member.identity)) }),
+    ...(devices.length === 0 ? {} : { devices: devices.map((member) => env.directory.personOf(member.identity)) }),
     rotated: added.length === 0 && removed.length === 0 && !changesRoles(change),
     ...rolesPart(change),
     epoch,
     time,
     ...(position === undefined ? {} : { position }),
   };
+}
+
+/** Those who came or went of accounts that were there before and are there still. */
+function devicesIn(
+  added: MembershipChange['added'],
+  removed: MembershipChange['removed'],
+  { now }: MembershipChange,
+): MembershipChange['added'] {
+  if (added.length + removed.length === 0) return [];
+  const present = now();
+  const came = new Set(added.map(({ identity }) => identity));
+  const stayed = present.filter(({ identity }) => !came.has(identity));
+  const before = new Set([...stayed, ...removed].map(({ identity }) => accountOf(identity)));
+  const after = new Set(present.map(({ identity }) => accountOf(identity)));
+  return [...added, ...removed].filter(({ identity }) => {
+    const account = accountOf(identity);
+    return before.has(account) && after.has(account);
+  });
 }
 
 function changesRoles({ appointed = [], dismissed = [], invite, join }: MembershipChange): boolean {
@@ -103,5 +129,6 @@ export function changesBetween(env: EngineEnv, before: MlsState, after: MlsState
     added: now.filter((member) => !had.has(member.identity)),
     removed: old.filter((member) => !has.has(member.identity)),
     asked: askedToGo(before),
+    now: () => now,
   };
 }

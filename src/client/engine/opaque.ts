@@ -4,7 +4,8 @@ import type { Overreach } from '../../mls/session/overreach.ts';
 import { type GroupState as MlsState, membersOf, pendingProposalsOf, rolesOf } from '../../mls/session/state.ts';
 import type { HandshakeEntry } from '../../wire/entry.ts';
 import type { DeviceId } from '../../wire/ids.ts';
-import type { AddedPackage, DeclaredRoster, EngineEnv, Group } from './types.ts';
+import type { AddedPackage, DeclaredRoster } from './commit-types.ts';
+import type { EngineEnv, Group } from './types.ts';
 
 /**
  * Whether this group keeps its handshakes private. Its members say so in the group context; of a group without roles only
@@ -13,6 +14,10 @@ import type { AddedPackage, DeclaredRoster, EngineEnv, Group } from './types.ts'
 export function handshakesOf(group: Pick<Group, 'handshakes' | 'mls'>): { readonly handshakes?: 'private' } {
   const stated = group.mls === undefined ? undefined : rolesOf(group.mls)?.handshakes;
   return stated === 'private' || group.handshakes === 'private' ? { handshakes: 'private' } : {};
+}
+
+export function isOpaque(group: Pick<Group, 'handshakes' | 'mls'>): boolean {
+  return handshakesOf(group).handshakes !== undefined;
 }
 
 /**
@@ -82,29 +87,38 @@ export function declarationBreach(
   }
 }
 
-/** What the roles did not allow, as a sentence; `undefined` when there is nothing of it. */
-export function overreachText(
+/** What the roles did not allow, a sentence for each who did it: who committed what another had proposed is named beside. */
+export function overreachTexts(
   { directory }: Pick<EngineEnv, 'directory'>,
-  by: string,
+  committer: string,
   overreach: readonly Overreach[],
-): string | undefined {
-  const parts = overreach.flatMap((each) => {
-    switch (each.kind) {
-      case 'adds':
-        return [`added ${directory.personOf(each.identity).name}`];
-      case 'removes': // a device that its account has revoked may be removed by anybody
-        return isRevoked(directory, each.identity) ? [] : [`removed ${directory.personOf(each.identity).name}`];
-      case 'joins':
-        return ['joined without an invitation'];
-      case 'roles':
-        return ['changed the roles'];
-      case 'orphans':
-        return ['left the group without an administrator'];
-      default:
-        return each satisfies never;
-    }
+): readonly string[] {
+  const proposers = new Set(overreach.map(({ proposer }) => proposer));
+  return [...proposers].flatMap((proposer) => {
+    const parts = overreach.flatMap((each) => (each.proposer === proposer ? deed(directory, each) : []));
+    if (parts.length === 0) return [];
+    const done = parts.join(', ');
+    if (proposer === undefined) return [`${committer} did what its role does not allow: ${done}`];
+    const who = directory.personOf(proposer).name;
+    return [`${who} proposed what its role does not allow, and ${committer} committed it: ${done}`];
   });
-  return parts.length === 0 ? undefined : `${by} did what its role does not allow: ${parts.join(', ')}`;
+}
+
+function deed(directory: EngineEnv['directory'], each: Overreach): readonly string[] {
+  switch (each.kind) {
+    case 'adds':
+      return [`added ${directory.personOf(each.identity).name}`];
+    case 'removes': // a device that its account has revoked may be removed by anybody
+      return isRevoked(directory, each.identity) ? [] : [`removed ${directory.personOf(each.identity).name}`];
+    case 'joins':
+      return ['joined without an invitation'];
+    case 'roles':
+      return ['changed the roles'];
+    case 'orphans':
+      return ['left the group without an administrator'];
+    default:
+      return each satisfies never;
+  }
 }
 
 function isRevoked(directory: EngineEnv['directory'], identity: string): boolean {

@@ -43,18 +43,20 @@ function asked<Item extends { readonly accepted: boolean; readonly promisedAt?: 
 
 /**
  * The log went back and ends at `end`, before what was read here. What comes after `end` from now on is another
- * history: an invitation or a rejoin may lead into it, nothing else. To a group that was out of service before, nothing is said.
+ * history: an invitation or a rejoin may lead into it, nothing else. Of a group that was out of service before nothing is said, unless
+ * what took this device out is lost too: whoever is shown the end of a group is a member of it.
  */
 export function parkAtEnd(group: Group, end: number, time: number): Step {
   const reason = `The server's log went back: entry ${group.position}, which was read here, is no longer in it`;
   const back: Group = { ...withoutChain(askAgain(group)), position: end };
-  return group.phase === 'member' ? park(back, reason, time) : step(back);
+  const isBackIn = group.phase === 'removed' && end > 0;
+  return group.phase === 'member' || isBackIn ? park(back, reason, time) : step(back);
 }
 
 /** A group whose log goes on in another history: the chain of this one leads nowhere, and where texts could stand was of it too. */
 export function withoutChain(group: Group): Group {
   const { head: _head, heads: _heads, ...rest } = group;
-  return { ...rest, outbox: rest.outbox.map(({ sealedAfter: _after, ...item }) => item) };
+  return { ...rest, isOfLost: true, outbox: rest.outbox.map(({ sealedAfter: _after, ...item }) => item) };
 }
 
 /** A rejection with accounts missing says nothing yet: see {@link Directory.takeMissing}. */

@@ -120,8 +120,12 @@ export function applyReport(env: EngineEnv, group: Group, entry: ReportEntry): S
   return step(group, { lines: [{ kind: 'warning', text, time: entry.time, position: entry.position }] });
 }
 
-/** Whether a GroupInfo leads past the commit that could not be processed; an older one would be a step back. */
-export function leadsOn({ recovery, mls }: Group, epoch: number): boolean {
+/**
+ * Whether a GroupInfo leads past the commit that could not be processed; an older one would be a step back. Where the log went back every
+ * one is of another history, and the epochs of the lost one say nothing.
+ */
+export function leadsOn({ recovery, mls, isOfLost }: Group, epoch: number): boolean {
+  if (isOfLost === true) return true;
   if (recovery !== undefined) return epoch > recovery.epoch;
   return mls === undefined || epoch >= epochOf(mls);
 }

@@ -2,7 +2,7 @@ import { accountOf } from '../../mls/identity.ts';
 import { type GroupRoles, isAdmin } from '../../mls/roles.ts';
 import { type GroupState as MlsState, membersOf, rolesOf } from '../../mls/session/state.ts';
 import type { AccountId } from '../../wire/ids.ts';
-import type { Intention } from './types.ts';
+import type { Intention } from './commit-types.ts';
 
 /** What somebody who is the only administrator is told instead of being let go. */
 export const LAST_ADMINISTRATOR = 'you are its only administrator; name another one first: /promote NAME';

@@ -4,7 +4,9 @@ import type { Suite } from '../../mls/suite.ts';
 import type { AccountId, ClientId, DeviceId, GroupId, Sha256 } from '../../wire/ids.ts';
 import type { HistoryContent, Person } from '../chat-client.ts';
 import type { Attachment, Upload } from './attachment.ts';
+import type { Intention, PendingCommit } from './commit-types.ts';
 import type { Directory, KnownAccount } from './directory.ts';
+import type { Evidence, SettledReceipt } from './evidence.ts';
 import type { HeadRow } from './recent-heads.ts';
 
 /** What the engine may use of the world; everything in it is handed in, nothing of it does I/O. */
@@ -51,6 +53,8 @@ export interface Group {
   readonly head?: Uint8Array;
   /** The last of the chain's heads, up to `head`. */
   readonly heads?: readonly HeadRow[];
+  /** What was read here is of a history that the server's log no longer has: no epoch of it says how far the group is. */
+  readonly isOfLost?: true;
   readonly evidence?: Evidence;
   readonly topic?: Topic;
   /** Present while the person wants receipts. */
@@ -86,8 +90,8 @@ export interface Group {
   /** Devices whose revocation stands in this group's log as far as it was read. */
   readonly revoked?: readonly DeviceId[];
   /**
-   * Up to this position account changes stand in the log that were not shown to this device: it was let in there. What is known of the
-   * members' accounts may be older, so the server is asked.
+   * Up to this position account changes stand in the log that were not shown to this device: it was let in there, or they are no longer
+   * on the server. What is known of the members' accounts may be older, so the server is asked.
    */
   readonly membersDue?: number;
   /** Members that are revoked devices, to be removed. Not stored. */
@@ -129,45 +133,6 @@ export interface Topic {
   readonly position: number;
 }
 
-/** What can be held against the server, see witness.ts. */
-export interface Evidence {
-  /** Receipts whose entries are still to come. */
-  readonly promised: readonly Promised[];
-  /** Receipts that were compared so far. */
-  readonly settled: number;
-  readonly broken: readonly BrokenPromise[];
-  /** Members that were shown another history, and the first entry where it showed. */
-  readonly splits: readonly { readonly with: Person; readonly position: number }[];
-}
-
-/** A receipt that the server signed. */
-export interface Promised {
-  readonly position: number;
-  /** The head that it promises there. */
-  readonly head: Uint8Array;
-  readonly receipt: Uint8Array;
-  readonly signature: Uint8Array;
-  /** Of the entry it was given for. */
-  readonly id?: string;
-}
-
-/** A receipt that was compared with what came. */
-export interface SettledReceipt extends Promised {
-  /** Where it is kept: the newest stands in place of the oldest. */
-  readonly slot: number;
-  /** The head of the chain that came here; absent when none was known there. */
-  readonly served?: Uint8Array;
-}
-
-/** `receipt`, `signature`: the proof. `reason`: there is none, and why. */
-export interface BrokenPromise {
-  readonly position: number;
-  readonly receipt?: Uint8Array;
-  readonly signature?: Uint8Array;
-  readonly served?: Uint8Array;
-  readonly reason?: string;
-}
-
 /** A commit that could not be processed here, and what was done about it. */
 export interface Recovery {
   /** The epoch that the commit ended, its position, and SHA-256 of its MLSMessage. */
@@ -195,77 +160,6 @@ export interface Missed {
   readonly to: number;
   /** When the first entry behind them was taken, milliseconds since 1970; absent when nothing comes behind them. */
   readonly before?: number;
-}
-
-/** What the server of an opaque group is told about a commit. */
-export interface DeclaredRoster {
-  readonly added: readonly { readonly device: DeviceId; readonly ref: Uint8Array }[];
-  readonly removed: readonly DeviceId[];
-}
-
-/** Secrets of an epoch that does not exist yet, as rows: in memory they would alias the present ones. */
-export interface StoredState {
-  readonly epochRecord: Uint8Array;
-  readonly ratchets: readonly { readonly epoch: number; readonly leaf: number; readonly bytes: Uint8Array }[];
-}
-
-/** What travels with a commit; all MLSMessages. */
-export interface CommitBundle {
-  readonly commit: Uint8Array;
-  readonly welcome?: Uint8Array;
-  readonly groupInfo: Uint8Array;
-  /** In an opaque group. */
-  readonly roster?: DeclaredRoster;
-}
-
-export interface PendingCommit {
-  /** Idempotency key of the request and id of the entry. */
-  readonly id: ClientId;
-  readonly kind: 'commit' | 'external';
-  readonly intention: string;
-  /** The epoch it ends. */
-  readonly epoch: number;
-  readonly body: CommitBundle;
-  readonly next: StoredState;
-  /** The server's answer came; the entry is still to come. */
-  readonly accepted: boolean;
-  /** Where the server says that it stands. */
-  readonly promisedAt?: number;
-  /** Of the epoch it ends; to be zeroed when the entry is in. Not stored. */
-  readonly consumed?: Consumed;
-}
-
-export type Intention = {
-  readonly id: string;
-  /** Commits made for it so far. */
-  readonly attempts: number;
-  /** Refusals that may have come from a proposal we had not seen. */
-  readonly refusals: number;
-  readonly settled: readonly { readonly account: AccountId; readonly kind: 'done' | 'already' | 'not-member' }[];
-} & IntentionKind;
-
-export type IntentionKind =
-  | { readonly kind: 'add'; readonly packages: readonly AddedPackage[] }
-  | { readonly kind: 'remove'; readonly accounts: readonly AccountId[] }
-  /** Revoked devices that are members still. */
-  | { readonly kind: 'expel'; readonly devices: readonly DeviceId[] }
-  | { readonly kind: 'rotate' }
-  | { readonly kind: 'commit-proposals' }
-  /** Made from the roles as they are when it is committed. */
-  | {
-      readonly kind: 'roles';
-      readonly appoint: readonly AccountId[];
-      readonly dismiss: readonly AccountId[];
-      readonly invite?: 'admins' | 'members';
-      readonly join?: 'invite' | 'open';
-    }
-  | { readonly kind: 'rejoin' };
-
-export interface AddedPackage {
-  readonly account: AccountId;
-  readonly device: DeviceId;
-  readonly identity: string;
-  readonly keyPackage: Uint8Array;
 }
 
 export interface OutboxItem {

@@ -84,7 +84,14 @@ export async function applyWelcome(
   if (epochOf(joined.state) !== epoch) return refuse('it leads to another epoch than the server says');
   const by = env.directory.person(inviter, entry.sender);
   const begun = endRecovery(group);
-  const { parkedReason: _reason, pending, leaving: _leaving, creation: _creation, ...rest } = begun.group;
+  const {
+    parkedReason: _reason,
+    pending,
+    leaving: _leaving,
+    creation: _creation,
+    isOfLost: _lost,
+    ...rest
+  } = begun.group;
   const member: Group = {
     ...withFirstHead(rest, position, head),
     // it may be placed already: unknown, it would be a commit that takes this device out

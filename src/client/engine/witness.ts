@@ -2,19 +2,9 @@ import { equalBytes } from '../../wire/bytes.ts';
 import type { GroupEntry } from '../../wire/entry.ts';
 import type { Person } from '../chat-client.ts';
 import type { SeenHead } from './binding.ts';
+import type { BrokenPromise, Evidence, Promised, SettledReceipt } from './evidence.ts';
 import { keptHead } from './recent-heads.ts';
-import {
-  type BrokenPromise,
-  type EngineEnv,
-  type Evidence,
-  type Group,
-  type LineDraft,
-  type OutboxItem,
-  type Promised,
-  type SettledReceipt,
-  type Step,
-  step,
-} from './types.ts';
+import { type EngineEnv, type Group, type LineDraft, type OutboxItem, type Step, step } from './types.ts';
 
 /**
  * What one device can hold against its server. Two things are compared with the chain of entries that came here: the heads that
@@ -30,8 +20,8 @@ export const RECEIPTS_KEPT = 256;
 const BROKEN_KEPT = 4;
 /** Accounts whose other history is remembered, and told, in one group. */
 const SPLITS_KEPT = 16;
-/** Why receipts up to an entry prove nothing any more. */
-const OTHER_HISTORY = 'the server shows another history there than it did before';
+/** The reason of what {@link withOtherHistory} keeps. */
+export const OTHER_HISTORY = 'the server shows another history there than it did before';
 
 export const NO_EVIDENCE: Evidence = { promised: [], settled: 0, broken: [], splits: [] };
 

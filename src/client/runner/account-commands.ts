@@ -1,6 +1,7 @@
 import type { Suite } from '../../mls/suite.ts';
 import { type AccountChain, applyStatement, encodeStatement, type SignedStatement } from '../../wire/account-chain.ts';
 import { type RegistrationStatement, statementToSign } from '../../wire/account-statement.ts';
+import { equalBytes } from '../../wire/bytes.ts';
 import { type ClientId, type DeviceId, deviceIdOf, newClientId, type Sha256 } from '../../wire/ids.ts';
 import { checkName } from '../../wire/names.ts';
 import { ProblemError } from '../../wire/problems.ts';
@@ -12,7 +13,7 @@ import { chainCryptoOf } from '../engine/account-entry.ts';
 import type { Directory } from '../engine/directory.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
-import { asClientError, isPassing, reasonOf } from './failures.ts';
+import { asClientError, isPassing, isRevoked, reasonOf } from './failures.ts';
 import type { StoredIdentity } from './identity.ts';
 import { createOfferReader } from './offered-device.ts';
 import { backoffMs, pause } from './retry.ts';
@@ -63,10 +64,10 @@ export function createAccountCommands(world: {
       try {
         return await send(key);
       } catch (error) {
-        // who is turned away at the door learns nothing of what an earlier sending did
-        mayBeMade = mayBeMade ? isPassing(error) : isUndecided(error);
+        // who is turned away at the door learns nothing of what an earlier sending did, least of all a device that is revoked since
+        mayBeMade = mayBeMade ? isPassing(error) || isRevoked(error) : isUndecided(error);
         if (!mayBeMade) throw error;
-        if (attempt >= SENDINGS_MAX || signal.aborted) {
+        if (attempt >= SENDINGS_MAX || signal.aborted || isRevoked(error)) {
           throw new ClientError('unreachable', `it is not known whether this was done: ${reasonOf(error)}`, error);
         }
         const asked = error instanceof ProblemError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
@@ -74,6 +75,8 @@ export function createAccountCommands(world: {
       }
     }
   };
+  const isShown = (statement: Uint8Array): boolean =>
+    directory.get(me)?.statements.some((signed) => equalBytes(signed.statement, statement)) === true;
   /** The change is in the chain by now: a server that cannot show the account yet takes nothing of that back. */
   const learn = async (served: Account): Promise<Done> => {
     try {
@@ -104,6 +107,9 @@ export function createAccountCommands(world: {
           const { account } = await untilKnown((key) => post(key, signed));
           return await learn(account);
         } catch (error) {
+          // the log may have shown it meanwhile, whatever nobody answers
+          if (error instanceof ClientError && error.code === 'unreachable' && isShown(statement))
+            return { kind: 'done' };
           const overtaken = error instanceof ProblemError && error.code === 'account-conflict';
           if (!overtaken || attempt >= CHANGE_ATTEMPTS_MAX) throw error;
         }

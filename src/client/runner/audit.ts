@@ -4,8 +4,10 @@ import { equalBytes, toBase64Url, toHex } from '../../wire/bytes.ts';
 import type { GroupId } from '../../wire/ids.ts';
 import { decodeReceipt } from '../../wire/receipt.ts';
 import { ClientError } from '../client-error.ts';
+import type { BrokenPromise, Promised } from '../engine/evidence.ts';
 import { keptHead } from '../engine/recent-heads.ts';
-import type { BrokenPromise, Group, Promised } from '../engine/types.ts';
+import type { Group } from '../engine/types.ts';
+import { OTHER_HISTORY } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { loadGroups } from '../store/group-rows.ts';
 import { loadServerKey, readReceipts } from '../store/receipt-rows.ts';
@@ -37,6 +39,8 @@ export type AuditFinding =
       readonly position: number;
       readonly reason: string;
     }
+  /** The server showed another head at an entry than it did before, as after its log went back. */
+  | { readonly kind: 'history'; readonly group: string; readonly groupId: GroupId; readonly position: number }
   /** A member signed a head of this group that is not the one that this device was shown. */
   | {
       readonly kind: 'split';
@@ -102,6 +106,10 @@ async function findingsOf(
   const remembered = group.evidence?.broken ?? [];
   const all: readonly BrokenPromise[] = [...compared, ...remembered];
   for (const { position, receipt, signature, served, reason } of all) {
+    if (reason === OTHER_HISTORY) {
+      others.push({ kind: 'history', ...about, position });
+      continue;
+    }
     if (receipt === undefined || signature === undefined) {
       others.push({ kind: 'unproven', ...about, position, reason: reason ?? 'it proves nothing' });
       continue;

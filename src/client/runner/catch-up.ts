@@ -1,11 +1,10 @@
 import { cursorFromBlock } from '../../wire/cursor.ts';
-import type { Cursor } from '../../wire/ids.ts';
+import type { Cursor, GroupId } from '../../wire/ids.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import { onAbort } from '../on-abort.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
-import type { ChatState } from './chat-state.ts';
+import type { ReadingState } from './reading-state.ts';
 import { Aborted, backoffMs, pause } from './retry.ts';
-import type { SyncLoop } from './sync-loop.ts';
 
 const LOOK_AHEAD_ENTRIES = 1000;
 
@@ -13,28 +12,30 @@ const LOOK_AHEAD_ENTRIES = 1000;
  * Waits until everything that is in the log now is processed. Cursors cannot be compared, so the server is asked what
  * comes after ours, and the last of those is waited for.
  *
+ * @param group what of this one is in the log, whatever others are held; of all when absent
  * @throws Aborted when the signal fires; ProblemError and TransportError when the server cannot be asked
  */
 export async function waitUntilCaughtUp(
   world: {
     readonly api: Pick<ServerApi, 'syncPage'>;
-    readonly state: Pick<ChatState, 'cursor'>;
-    readonly sync: Pick<SyncLoop, 'whenUpToDate' | 'onPassed'>;
+    readonly sync: Pick<ReadingState, 'whenUpToDate' | 'onPassed' | 'isHeld' | 'reached'>;
     readonly random: () => number;
   },
   signal: AbortSignal,
+  group?: GroupId,
 ): Promise<void> {
-  const { api, state, sync, random } = world;
-  await sync.whenUpToDate(signal);
+  const { api, sync, random } = world;
+  await sync.whenUpToDate(signal, group);
   const passed = new Set<Cursor>();
   let wake = (): void => {};
   const stop = sync.onPassed((cursor) => {
+    if (sync.isHeld(group)) return; // it comes again when the server has said what became of the commit
     passed.add(cursor);
     wake();
   });
   const stopWaking = onAbort(signal, () => wake());
   try {
-    let from = state.cursor;
+    let from = sync.reached;
     for (let complete = false, empty = 0; !complete; ) {
       if (signal.aborted) throw new Aborted();
       const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES).catch((error: unknown) => {
@@ -52,7 +53,7 @@ export async function waitUntilCaughtUp(
       }
       empty = 0;
       const last = cursorFromBlock(page.cursors, page.entries.length - 1);
-      while (!passed.has(last) && state.cursor !== last) {
+      while (!passed.has(last) && sync.reached !== last) {
         if (signal.aborted) throw new Aborted();
         await new Promise<void>((resolve) => {
           wake = resolve;

@@ -1,17 +1,13 @@
 import { welcomeRefs } from '../../mls/session/join.ts';
-import { decodeCbor } from '../../wire/cbor.ts';
 import { cursorFromBlock } from '../../wire/cursor.ts';
 import {
   type AccountEntry,
   decodeEntry,
-  decodeEntryShared,
   type Entry,
   type GroupEntry,
-  isEntryKind,
   isGroupEntry,
   type WelcomeEntry,
 } from '../../wire/entry.ts';
-import { isGroupIdBytes } from '../../wire/entry-shapes.ts';
 import { type Cursor, type GroupId, groupIdOf } from '../../wire/ids.ts';
 import type { Page } from '../../wire/page.ts';
 import { judgeOwnChange } from '../engine/account-entry.ts';
@@ -24,14 +20,19 @@ import type { ClientStore } from '../store/client-store.ts';
 import { keys } from '../store/keys.ts';
 import { TransportError } from '../transport/server-api.ts';
 import type { Batch, ChatState } from './chat-state.ts';
+import { decodeServed, groupOfEntry, type UnreadableEntry } from './decode-entry.ts';
 import { reasonOf } from './failures.ts';
 import { findKeyPackage } from './key-packages.ts';
 
 /** A transaction holds at most this many entries, and what this many milliseconds of work come to: only while catching up are there so many. */
 export const SLICE_ENTRIES = 500;
 export const SLICE_MS = 100;
-/** Of a kind that a server made up. */
-const KIND_SHOWN_CHARACTERS = 40;
+/**
+ * On a slow or busy machine a transaction reads longer: so many times what storing the one before took, that storing stays a small part of
+ * the whole, and at most this long, because what is typed waits for it.
+ */
+const STORING_SHARE = 20;
+const SLICE_MAX_MS = 1_000;
 
 /** Where the reader stands, for whoever watches that it does not stand there for ever. */
 export interface ReadingProgress {
@@ -47,7 +48,7 @@ export interface PoisonedEntry {
 
 export interface SliceResult {
   readonly next: number;
-  /** Cursors of the entries of this slice; none while a group is held. */
+  /** Cursors of the entries of this slice. */
   readonly passed: readonly Cursor[];
   readonly needs?: Needs;
 }
@@ -83,6 +84,7 @@ export function createEntryReader(options: {
   const { env, store, state, progress, poisoned, monotonicMs } = options;
   const trees = new Map<string, Uint8Array>();
   const held = new Set<GroupId>();
+  let storingMs = 0;
   let stock = { low: false, lastResortUsed: false };
 
   /** What the engine throws over something it was sent: the group stops there, the others go on. */
@@ -166,12 +168,12 @@ export function createEntryReader(options: {
 
   const isHeld = (entry: Entry | UnreadableEntry): boolean => {
     if (held.size === 0) return false;
-    const group = 'unreadable' in entry || isGroupEntry(entry) ? entry.group : groupOfNews(entry);
+    const group = groupOfEntry(entry);
     return group !== undefined && held.has(groupIdOf(group));
   };
 
   const readEntry = async (batch: Batch, bytes: Uint8Array): Promise<Step | Needs | undefined> => {
-    const entry = decode(bytes);
+    const entry = decodeServed(bytes);
     if (entry === undefined) return undefined;
     if (isHeld(entry)) return undefined;
     if ('unreadable' in entry) {
@@ -214,7 +216,8 @@ export function createEntryReader(options: {
       const started = monotonicMs();
       let next = from;
       const passed: Cursor[] = [];
-      const mayGoOn = (): boolean => next - from < SLICE_ENTRIES && monotonicMs() - started < SLICE_MS;
+      const longest = Math.min(SLICE_MAX_MS, Math.max(SLICE_MS, STORING_SHARE * storingMs));
+      const mayGoOn = (): boolean => next - from < SLICE_ENTRIES && monotonicMs() - started < longest;
       while (needs === undefined && next < page.entries.length && mayGoOn()) {
         const cursor = cursorFromBlock(page.cursors, next);
         const result = await readEntry(batch, page.entries[next]!).catch((error: unknown) => {
@@ -236,8 +239,10 @@ export function createEntryReader(options: {
       }
       const reached = passed.at(-1);
       if (reached !== undefined && held.size === 0) batch.advance(reached);
+      const read = monotonicMs();
       await batch.commit();
-      return { next, passed: held.size === 0 ? passed : [], ...(needs === undefined ? {} : { needs }) };
+      storingMs = monotonicMs() - read;
+      return { next, passed, ...(needs === undefined ? {} : { needs }) };
     },
     finishPage: async (page) => {
       const batch = state.begin();
@@ -261,57 +266,9 @@ export function createEntryReader(options: {
   };
 }
 
-function isRead({ kind }: Entry): boolean {
-  return kind === 'message' || kind === 'commit' || kind === 'proposal';
-}
-
-/** The group that an entry for this device alone is about. */
-function groupOfNews(entry: Entry): Uint8Array | undefined {
-  return entry.kind === 'welcome' ? entry.payload.group : undefined;
-}
-
 /** Where an account came up that is to be looked up. */
 function inGroup(needs: Needs, bytes: Uint8Array): Needs {
   if (needs.kind !== 'needs-accounts') return needs;
-  const entry = decodeEntry(bytes);
-  const group = isGroupEntry(entry) ? entry.group : groupOfNews(entry);
+  const group = groupOfEntry(decodeEntry(bytes));
   return group === undefined ? needs : { ...needs, group: groupIdOf(group) };
-}
-
-interface UnreadableEntry {
-  /** Why, for people. */
-  readonly unreadable: string;
-  readonly group: Uint8Array;
-  readonly position?: number;
-}
-
-/**
- * `undefined`: something about this device that this version does not know, and may pass over. What says that it is of a
- * group concerns that group alone.
- *
- * @throws TransportError `malformed` for what cannot be an entry, nor be passed over
- */
-function decode(bytes: Uint8Array): Entry | UnreadableEntry | undefined {
-  try {
-    const entry = decodeEntryShared(bytes);
-    // of these the engine keeps nothing but what it made of them; of others it keeps parts, and a page is large
-    return isRead(entry) ? entry : decodeEntry(bytes);
-  } catch (cause) {
-    let value: unknown;
-    try {
-      value = decodeCbor(bytes);
-    } catch {
-      throw new TransportError('malformed', 'the server sent an entry that cannot be read', cause);
-    }
-    const { kind, group, position } = Object(value) as { kind?: unknown; group?: unknown; position?: unknown };
-    if (isGroupIdBytes(group)) {
-      const unreadable =
-        typeof kind === 'string' && !isEntryKind(kind)
-          ? `An entry of the kind "${kind.slice(0, KIND_SHOWN_CHARACTERS)}" is not known to this version`
-          : 'The server sent an entry of this group that cannot be read';
-      return { unreadable, group, ...(typeof position === 'number' ? { position } : {}) };
-    }
-    if (typeof kind === 'string' && !isEntryKind(kind)) return undefined;
-    throw new TransportError('malformed', 'the server sent something that is no entry', cause);
-  }
 }

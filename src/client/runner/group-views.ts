@@ -8,6 +8,7 @@ import type { GroupStatus, MemberStatus, Verified } from '../chat-client.ts';
 import type { Directory } from '../engine/directory.ts';
 import { handshakesOf } from '../engine/opaque.ts';
 import type { Group, Me } from '../engine/types.ts';
+import { OTHER_HISTORY } from '../engine/witness.ts';
 
 export function statusOf(group: Group): GroupStatus {
   const { mls, phase } = group;
@@ -42,7 +43,8 @@ function differencesOf({ evidence }: Group): Pick<GroupStatus, 'differences'> {
   if (evidence === undefined) return {};
   const differences = [
     ...evidence.splits.map(({ with: { name }, position }) => ({ kind: 'split' as const, with: name, position })),
-    ...evidence.broken.map(({ receipt, position }) => {
+    ...evidence.broken.map(({ receipt, reason, position }) => {
+      if (reason === OTHER_HISTORY) return { kind: 'history' as const, position };
       return { kind: receipt === undefined ? ('unproven' as const) : ('receipt' as const), position };
     }),
   ];

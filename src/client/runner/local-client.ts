@@ -3,9 +3,7 @@ import type { Suite } from '../../mls/suite.ts';
 import { type ClientId, type Cursor, type GroupId, newClientId, type Sha256 } from '../../wire/ids.ts';
 import type { ChatClient, HistoryLine } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
-import { chainOf, knownAccount } from '../engine/account-check.ts';
 import { withExpulsions } from '../engine/account-entry.ts';
-import { createDirectory, type Directory, type KnownAccount } from '../engine/directory.ts';
 import { noteRead } from '../engine/marks.ts';
 import { ROTATION, type RotationPolicy } from '../engine/rotation.ts';
 import { type EngineEnv, type Group, step } from '../engine/types.ts';
@@ -16,7 +14,7 @@ import { withQuotes } from '../store/message-rows.ts';
 import { loadRecoveryCode, recoveryCodeRemoval } from '../store/recovery-rows.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import { createAccountCommands } from './account-commands.ts';
-import { type AccountAlarm, accountWrite, createAccountBook, loadAccounts } from './accounts.ts';
+import { type AccountAlarm, accountWrite, createAccountBook } from './accounts.ts';
 import { createFileCommands, dropStrayUploads } from './attachments.ts';
 import { waitUntilCaughtUp } from './catch-up.ts';
 import { openChatState } from './chat-state.ts';
@@ -32,6 +30,7 @@ import { countKeyPackages, createRefiller, dropExpiredKeyPackages, refillKeyPack
 import { leaveGroup } from './leave-command.ts';
 import { createLocalCommands } from './local-commands.ts';
 import { createMembershipCommands } from './membership-commands.ts';
+import { openDirectory } from './open-directory.ts';
 import { openGroupByName } from './open-group.ts';
 import { type JoinedGroup, joinOwnGroups } from './own-groups.ts';
 import { createPerformEffect } from './perform-effect.ts';
@@ -44,6 +43,7 @@ import { createSendCommand, groupIn, unsentLines } from './send-command.ts';
 import { createSerial } from './serial.ts';
 import { createSyncLoop } from './sync-loop.ts';
 import { openVerification } from './verification.ts';
+import { createWaitingCommands } from './waiting-commands.ts';
 import { withAny } from './with-any.ts';
 
 export interface LocalClientOptions {
@@ -80,25 +80,7 @@ export interface LocalClient extends ChatClient {
 export async function openLocalClient(options: LocalClientOptions): Promise<LocalClient> {
   const { store, api, identity, suite, sha256, now, random, randomBytes } = options;
   const me = meOf(identity);
-  const known = createDirectory(me.domain, await loadAccounts(store));
-  let onKnown: (account: KnownAccount) => void = () => {};
-  const directory: Directory = {
-    ...known,
-    put: (account) => {
-      known.put(account);
-      onKnown(account);
-    },
-  };
-  if (directory.get(me.account) === undefined) {
-    const { statement, signature, device } = identity;
-    const statements = [{ statement, signature }];
-    const chain = chainOf(statements, sha256);
-    if (chain?.devices[0]?.id !== device)
-      throw new ClientError('storage', 'the identity in the store is not of one piece');
-    const own = knownAccount(chain, statements);
-    directory.put(own);
-    await store.commit([accountWrite(own)]);
-  }
+  const { directory, onKnown } = await openDirectory(store, identity, sha256);
   const config = createMlsConfig({ validateCredential: (text, key) => directory.validate(text, key) });
   const receiptsSetting = await loadReceiptsSetting(store);
   const marks = (): boolean => receiptsSetting.on;
@@ -130,7 +112,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   };
   const accounts = createAccountBook({ store, api, directory, domain: me.domain, suite, sha256, signal, onAlarm });
   const verification = await openVerification({ store, state, serial, directory, accounts, me, sha256, now });
-  onKnown = (account) => hub.run(verification.look(account));
+  onKnown((account) => hub.run(verification.look(account)));
   const refill = createRefiller((replaceLastResort) =>
     untilAnswered(
       () => {
@@ -166,9 +148,10 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     onProgress: (progress) => hub.emit({ type: 'progress', ...progress }),
     onStock: (news) => hub.run(refill(news.lastResortUsed)),
   });
-  const catchUp = (until: AbortSignal): Promise<void> => waitUntilCaughtUp({ api, state, sync, random }, until);
-  const caughtUpOnce = (until: AbortSignal): Promise<void> =>
-    untilAnswered(() => catchUp(until), { signal: until, random, wake: (ms) => pause(ms, until) });
+  const catchUp = (until: AbortSignal, group?: GroupId): Promise<void> =>
+    waitUntilCaughtUp({ api, sync, random }, until, group);
+  const caughtUpOnce = (until: AbortSignal, group?: GroupId): Promise<void> =>
+    untilAnswered(() => catchUp(until, group), { signal: until, random, wake: (ms) => pause(ms, until) });
   const receipts = createReceiptBook({ store, api, suite, domain: me.domain });
   const perform = createPerformEffect({
     env,
@@ -193,30 +176,12 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
   const groupOf = (id: GroupId): Group => groupIn(state.groups.get(id));
   const quoted = (lines: readonly HistoryLine[]) =>
     withQuotes(store, lines, ({ group }) => state.groups.get(group)?.bytes);
-  const unsent = (): number =>
-    [...state.groups.values()].reduce(
-      (sum, { outbox, uploads = [] }) => sum + outbox.filter((item) => !item.accepted).length + uploads.length,
-      0,
-    );
   const checkOpen = (): void => {
     if (signal.aborted) throw new ClientError('closed', 'the client is closed');
   };
 
-  const caughtUp = async (timeoutMs: number): Promise<void> => {
-    checkOpen();
-    sync.nudge();
-    const timeout = AbortSignal.timeout(timeoutMs);
-    try {
-      await withAny([signal, timeout], caughtUpOnce);
-    } catch (error) {
-      checkOpen();
-      if (!(error instanceof Aborted)) throw asClientError(error, 'catching up');
-      const { connection } = sync;
-      if (connection.state === 'online') throw new ClientError('timeout', `not caught up within ${timeoutMs} ms`);
-      const why = connection.state === 'offline' ? connection.reason : 'no answer yet';
-      throw new ClientError('unreachable', `the server cannot be reached: ${why}`);
-    }
-  };
+  const waiting = createWaitingCommands({ signal, state, sync, hub, catchUp: caughtUpOnce, checkOpen });
+  const { caughtUp, flushed, unsent } = waiting;
 
   const commands = createMembershipCommands({ env, api, state, serial, accounts, outcomes: hub.outcomes });
 
@@ -329,19 +294,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
       return [...lines, ...unsentLines(group, env)].slice(-limit);
     },
     caughtUp,
-    flushed: async (timeoutMs) => {
-      if (unsent() > 0 && !signal.aborted) {
-        const empty = new AbortController();
-        const look = (): void => {
-          if (unsent() === 0) empty.abort();
-        };
-        const stopLooking = hub.onCommitted(look);
-        sync.nudge();
-        await withAny([signal, empty.signal], (either) => pause(timeoutMs, either));
-        stopLooking();
-      }
-      return unsent();
-    },
+    flushed,
     subscribe: hub.subscribe,
     close: async () => {
       const ended = hub.close();

@@ -8,15 +8,16 @@ import { checkName, foldName } from '../../wire/names.ts';
 import type { ClaimResult } from '../../wire/schemas/key-packages.ts';
 import type { Done, GroupPolicy, PersonOutcome } from '../chat-client.ts';
 import { ClientError } from '../client-error.ts';
+import type { AddedPackage, Intention, IntentionKind } from '../engine/commit-types.ts';
 import type { KnownAccount } from '../engine/directory.ts';
 import { addIntention } from '../engine/intentions.ts';
-import type { AddedPackage, Group, Intention, IntentionKind, IntentionOutcome } from '../engine/types.ts';
+import type { Group, IntentionOutcome } from '../engine/types.ts';
 import type { ServerApi } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import type { ChatState } from './chat-state.ts';
+import type { EffectWorld } from './effect-world.ts';
 import { reasonOf } from './failures.ts';
 import { accountsOf, forbidden, hasAllDevices, notAMember } from './group-views.ts';
-import type { EffectWorld } from './perform-effect.ts';
 import type { Serial } from './serial.ts';
 import type { Waiters } from './waiters.ts';
 

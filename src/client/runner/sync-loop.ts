@@ -3,7 +3,6 @@ import type { Page } from '../../wire/page.ts';
 import { ProblemError } from '../../wire/problems.ts';
 import type { CatchUpProgress, Connection } from '../chat-client.ts';
 import type { Needs } from '../engine/types.ts';
-import { onAbort } from '../on-abort.ts';
 import { type ServerApi, TransportError } from '../transport/server-api.ts';
 import type { AccountBook } from './accounts.ts';
 import { createCatchUpMeter } from './catch-up-meter.ts';
@@ -12,6 +11,7 @@ import { compareHistories } from './compare-histories.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { isPassing, isRevoked, reasonOf } from './failures.ts';
 import { READ_AGAIN, readUntilAnswered } from './held-groups.ts';
+import { createReadingState, type ReadingState } from './reading-state.ts';
 import { backoffMs, pause } from './retry.ts';
 import type { Serial } from './serial.ts';
 import { withAny } from './with-any.ts';
@@ -21,17 +21,8 @@ const PROGRESS_ENTRIES = 100;
 /** Stands for a tree that the server does not have: the join is refused over it, and the rest of the log goes on. */
 const NO_TREE = new Uint8Array(0);
 
-export interface SyncLoop {
+export interface SyncLoop extends ReadingState {
   readonly connection: Connection;
-  /**
-   * Whether the running stream has delivered everything that was there when it began: of all groups, or of the one that is named,
-   * which need not wait for another that is held (see {@link EntryReader.held}).
-   */
-  isUpToDate(group?: GroupId): boolean;
-  /** Resolves when {@link SyncLoop.isUpToDate}, or the signal fires. */
-  whenUpToDate(signal: AbortSignal, group?: GroupId): Promise<void>;
-  /** Calls back for every cursor that was passed, until closed. */
-  onPassed(listener: (cursor: Cursor) => void): () => void;
   /** Tries again now instead of at the end of the present waiting time. */
   nudge(): void;
   /** Ends when the signal fires. @throws what the store or the engine threw: there is no going on then */
@@ -59,25 +50,16 @@ export function createSyncLoop(options: {
 }): SyncLoop {
   const { api, state, reader, accounts, serial, random } = options;
   let connection: Connection = { state: 'connecting' };
-  /** Of the groups that are not held. */
-  let upToDate = false;
   let nudged = new AbortController();
   const meter = createCatchUpMeter(options);
-  const upToDateWaiters = new Set<() => void>();
-  const passedListeners = new Set<(cursor: Cursor) => void>();
+  const reading = createReadingState({ held: reader.held, state });
+  const { setUpToDate, setShown, passed } = reading;
 
   const setConnection = (next: Connection): void => {
     const same = next.state === connection.state && next.state !== 'offline';
     connection = next;
     if (!same) options.onConnection(next);
   };
-  const setUpToDate = (value: boolean): void => {
-    upToDate = value;
-    if (!value) return;
-    for (const look of upToDateWaiters) look();
-  };
-  const isUpToDate = (group?: GroupId): boolean =>
-    upToDate && (group === undefined ? reader.held.size === 0 : !reader.held.has(group));
 
   const fulfil = async (needs: Needs): Promise<void> => {
     switch (needs.kind) {
@@ -100,20 +82,20 @@ export function createSyncLoop(options: {
       const slice = await serial.run(() => reader.readSlice(page, from));
       next = slice.next;
       for (const cursor of slice.passed) passed(cursor);
-      if (!upToDate && Math.floor((done + next) / PROGRESS_ENTRIES) > Math.floor((done + from) / PROGRESS_ENTRIES)) {
+      if (
+        !reading.upToDate &&
+        Math.floor((done + next) / PROGRESS_ENTRIES) > Math.floor((done + from) / PROGRESS_ENTRIES)
+      ) {
         const progress = await meter.measure(page, done + next);
         if (progress !== undefined) options.onProgress(progress);
       }
       if (slice.needs !== undefined) await fulfil(slice.needs);
     }
     await serial.run(() => reader.finishPage(page));
-    if (reader.held.size === 0) passed(page.cursor);
+    passed(page.cursor);
     const news = reader.takeStockNews();
     if (news.low || news.lastResortUsed) options.onStock(news);
     return done + page.entries.length;
-  };
-  const passed = (cursor: Cursor): void => {
-    for (const listener of passedListeners) listener(cursor);
   };
 
   /** One connection, until it ends. */
@@ -123,6 +105,7 @@ export function createSyncLoop(options: {
     for await (const item of api.syncStream(cursor, signal)) {
       if (signal.aborted) return 'closed';
       setConnection({ state: 'online' });
+      if (item.type !== 'closing') setShown(true);
       switch (item.type) {
         case 'page':
           done = await readPage(item, done);
@@ -132,6 +115,7 @@ export function createSyncLoop(options: {
           if (reader.held.size > 0) {
             // the others have all of theirs; the cursor is not taken over before the rest is read
             setUpToDate(true);
+            passed(item.cursor);
             break;
           }
           await serial.run(async () => {
@@ -159,24 +143,17 @@ export function createSyncLoop(options: {
     get connection() {
       return connection;
     },
-    isUpToDate,
-    whenUpToDate: (signal, group) => {
-      if (isUpToDate(group) || signal.aborted) return Promise.resolve();
-      return new Promise((resolve) => {
-        const look = (): void => {
-          if (!isUpToDate(group) && !signal.aborted) return;
-          upToDateWaiters.delete(look);
-          stopWaiting();
-          resolve();
-        };
-        upToDateWaiters.add(look);
-        const stopWaiting = onAbort(signal, look);
-      });
+    get reached() {
+      return reading.reached;
     },
-    onPassed: (listener) => {
-      passedListeners.add(listener);
-      return () => passedListeners.delete(listener);
+    isUpToDate: reading.isUpToDate,
+    whenUpToDate: reading.whenUpToDate,
+    whenShown: reading.whenShown,
+    isHeld: reading.isHeld,
+    get compared() {
+      return reading.compared;
     },
+    onPassed: reading.onPassed,
     nudge: () => nudged.abort(),
     run: async (signal) => {
       let failures = 0;
@@ -185,12 +162,17 @@ export function createSyncLoop(options: {
       while (!signal.aborted) {
         setConnection({ state: 'connecting' });
         setUpToDate(false); // what was held, and a log that was replaced, is still to be read
+        setShown(false);
         let reason: string;
         let readable = true;
         const before = state.cursor;
         try {
-          if (resync && !isCompared) await compareHistories({ api, state, serial, now: options.now });
+          if (resync && !isCompared) {
+            reading.compare();
+            await compareHistories({ api, state, serial, now: options.now });
+          }
           reader.release();
+          reading.restart();
           const from = resync ? START_CURSOR : state.cursor;
           const read = (either: AbortSignal, onHeld: () => void): Promise<string> => follow(from, either, onHeld);
           const ended = await readUntilAnswered({
@@ -217,6 +199,7 @@ export function createSyncLoop(options: {
           if (isRevoked(error)) {
             // no answer will ever come again: what is stored here stays readable, and nobody is asked in vain
             setUpToDate(false);
+            setShown(true); // what was asked for is answered as this was
             setConnection({ state: 'offline', reason: reasonOf(error) });
             return;
           }
@@ -227,9 +210,10 @@ export function createSyncLoop(options: {
         if (state.cursor !== before) resync = false;
         // a server that hangs up before it has shown anything, or shows what cannot be read, is not asked again at once
         // without end
-        if (readable && (state.cursor !== before || upToDate)) failures = 0;
+        if (readable && (state.cursor !== before || reading.upToDate)) failures = 0;
         if (signal.aborted) return;
         setUpToDate(false);
+        setShown(false);
         const retryInMs = Math.round(backoffMs(failures, random));
         failures += 1;
         setConnection({ state: 'offline', reason, retryInMs });

@@ -1,5 +1,5 @@
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
-import type { SettledReceipt } from '../engine/types.ts';
+import type { SettledReceipt } from '../engine/evidence.ts';
 import type { ClientStore, Write } from './client-store.ts';
 import { keys, rangeOf } from './keys.ts';
 

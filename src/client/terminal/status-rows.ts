@@ -45,6 +45,8 @@ function differenceText({ name }: GroupStatus, difference: Difference): string {
       return `! the server has signed another history of ${where} than it shows: mlschat audit prints the proof`;
     case 'unproven':
       return `! the server's receipt for ${where} is worth nothing: mlschat audit says why`;
+    case 'history':
+      return `! the server shows another history of ${where} than it did before`;
     default:
       return difference satisfies never;
   }

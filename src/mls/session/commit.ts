@@ -21,8 +21,10 @@ export interface CommitIntent {
    * such a commit names an administrator when it would leave none.
    */
   readonly handshakes?: 'private';
-  /** Our own removal, which waits, is left out: everybody who could commit it goes in this very commit. */
+  /** Our own removal, which waits, is left out: nobody else is there who commits it. */
   readonly leavesLast?: true;
+  /** Nothing of what waits is part of the commit, and ends with the epoch. */
+  readonly passesOver?: true;
   readonly authenticatedData?: Uint8Array;
   /** Whether the Welcome carries the ratchet tree; without it new members have to fetch the tree of this epoch. */
   readonly inlineTree: boolean;
@@ -66,6 +68,7 @@ export async function createCommit(suite: Suite, state: GroupState, intent: Comm
     ...{ now: intent.now, removes, roles: intent.roles },
     inherits: intent.handshakes === 'private',
     leavesLast: intent.leavesLast === true,
+    passesOver: intent.passesOver === true,
   });
   const proposals: Proposal[] = [
     ...removes

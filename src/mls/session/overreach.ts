@@ -14,10 +14,13 @@ import { memberAt, membersIn } from './state.ts';
  * - `roles`: roles or policy of the group, but for those that are inherited when no administrator stays.
  * - `joins`: an external commit into a group that is by invitation.
  * - `orphans`: no administrator is left.
+ *
+ * `proposer`: its identity, where it is not the committer.
  */
-export type Overreach =
+export type Overreach = { readonly proposer?: string } & (
   | { readonly kind: 'adds' | 'removes' | 'joins'; readonly identity: string }
-  | { readonly kind: 'roles' | 'orphans' };
+  | { readonly kind: 'roles' | 'orphans' }
+);
 
 interface Proposed {
   readonly proposal: Proposal;
@@ -38,7 +41,10 @@ export function overreachOf(
     const sender = memberAt(before.ratchetTree, senderLeafIndex ?? committer);
     const account = accountOf(sender?.identity ?? '');
     const admin = account !== undefined && isAdmin(roles, account);
-    return admin ? [] : judge(before, roles, account, proposal, proposals);
+    if (admin) return [];
+    const isOthers = sender !== undefined && senderLeafIndex !== undefined && senderLeafIndex !== committer;
+    const proposer = isOthers ? { proposer: sender.identity } : {};
+    return judge(before, roles, account, proposal, proposals).map((each) => ({ ...each, ...proposer }));
   });
 }
 

@@ -38,7 +38,7 @@ export interface PendingPlan {
  * @param commit `inherits`: of an opaque group. When no administrator is left, the commit names one; else what would leave nobody is
  *   left out. No server has looked at what waits there: members, removals and roles that were not for their proposer to propose are
  *   left out, for others would hold them against whoever commits.
- *   `leavesLast`: our own removal is left out as well
+ *   `leavesLast`: our own removal is left out as well. `passesOver`: everything is
  * @throws MlsError `own-leave-pending` when our own removal waits: a committer cannot remove itself
  */
 export async function selectPending(
@@ -50,11 +50,13 @@ export async function selectPending(
     readonly roles: GroupRoles | undefined;
     readonly inherits: boolean;
     readonly leavesLast: boolean;
+    readonly passesOver: boolean;
   },
 ): Promise<PendingPlan> {
   const own = state.privatePath.leafIndex;
   const all = Object.entries(state.unappliedProposals);
-  const entries = commit.inherits ? all.filter(([, pending]) => isWarranted(state, pending)) : all;
+  const warranted = commit.inherits ? all.filter(([, pending]) => isWarranted(state, pending)) : all;
+  const entries = commit.passesOver ? [] : warranted;
   const kept = new Set<string>();
 
   const removes = new Set<number>();

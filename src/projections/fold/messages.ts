@@ -57,7 +57,8 @@ function foldBatch(draft: Draft, batch: CompactedBatch, number: number, place: P
   const hash = writer.head();
   draft.setHead(state, { position, sequence, index: index - 1, hash, group: state.id });
   const isWhole = position - first + 1 === batch.messages.length;
-  if (isWhole) draft.batches.push({ sequence, index: number, first, head: hash, epoch: state.epoch });
+  if (isWhole)
+    draft.batches.push({ sequence, index: number, id: batch.messages[0]![0], first, head: hash, epoch: state.epoch });
   useWelcome(draft, state.no, state.epoch, sender.device);
 }
 

@@ -34,7 +34,7 @@ export function createReadModel(parts: {
     placedBatch(sequence, index) {
       const place = recent.get(sequence, index);
       if (place === undefined) return undefined;
-      return { first: place.first as Position, head: place.head, epoch: place.epoch };
+      return { id: place.id, first: place.first as Position, head: place.head, epoch: place.epoch };
     },
     entryAt: (group, position) => readEntryAt(tables, group, position),
     entriesFromEpoch: (group, epoch, limits) => readEntriesFromEpoch(tables, group, epoch, limits),

@@ -1,70 +1,25 @@
 import { expect, it } from 'vitest';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareRejoin } from '../../../src/client/engine/commits.ts';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { passGap } from '../../../src/client/engine/gap.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
-import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
+import type { Group } from '../../../src/client/engine/types.ts';
 import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
 import { extractTree } from '../../../src/mls/framing.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
 import { type CommitIntent, createCommit } from '../../../src/mls/session/commit.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
-import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
 import { epochOf, type GroupState, membersOf } from '../../../src/mls/session/state.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
 import { EMPTY_HEAD, encodeEntry, type GroupEntry, nextHead, type WelcomeEntry } from '../../../src/wire/entry.ts';
-import type { AccountId, DeviceId, Position } from '../../../src/wire/ids.ts';
-
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
-const NOW = Date.now();
-
-async function person(name: string): Promise<EngineEnv> {
-  const [account, device] = [name.padEnd(32, 'a') as AccountId, `${name}d`.padEnd(32, 'a') as DeviceId];
-  const keys = await generateSignatureKeys(suite);
-  const directory = createDirectory(DOMAIN);
-  return {
-    suite,
-    config: createMlsConfig({ validateCredential: (identity, key) => directory.validate(identity, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: { account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }), keys },
-    now: () => NOW,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-}
-
-const packageOf = ({ me }: EngineEnv) =>
-  createKeyPackage(suite, {
-    identity: me.identity,
-    keys: me.keys,
-    now: NOW,
-    lifetimeMs: 86_400_000,
-    lastResort: false,
-  });
-
-async function given(result: Promise<Step | Needs> | Step | Needs): Promise<Step> {
-  const step = await result;
-  if (!('lines' in step)) throw new Error(step.kind);
-  return step;
-}
+import type { Position } from '../../../src/wire/ids.ts';
+import { enginePerson, given, introduce, keyPackageOf, NOW, newGroup, suite } from '../../support/engine-people.ts';
 
 /** A group of alice's that bob is about to be in. */
 async function scene(handshakes: 'public' | 'private' = 'public') {
-  const [alice, bob] = [await person('alice'), await person('bob')];
-  for (const { directory } of [alice, bob]) {
-    for (const { me } of [alice, bob]) {
-      const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
-      directory.put({ id: me.account, name: me.name, devices, statements: [] });
-    }
-  }
-  const groupId = crypto.getRandomValues(new Uint8Array(32));
-  const roles = { admins: [alice.me.account], invite: 'admins', join: 'invite' } as const;
-  const { identity, keys } = alice.me;
-  let state: GroupState = (await createGroup(suite, alice.config, { groupId, identity, keys, roles, now: NOW })).state;
+  const [alice, bob] = [await enginePerson('alice'), await enginePerson('bob')];
+  introduce([alice, bob]);
+  const { groupId, state: founded } = await newGroup(alice);
+  let state: GroupState = founded;
   let head = EMPTY_HEAD;
   const chained = (entry: GroupEntry) => {
     const bytes = encodeEntry(entry);
@@ -129,10 +84,10 @@ async function scene(handshakes: 'public' | 'private' = 'public') {
 for (const handshakes of ['public', 'private'] as const) {
   it(`one commit may remove a device and add it again (${handshakes} handshakes): the invitation at the place of the removal is the way back`, async () => {
     const { bob, place, leafOfBob } = await scene(handshakes);
-    const first = await packageOf(bob);
+    const first = await keyPackageOf(bob);
     const added = await place(1, { add: [first.bytes] });
     let group: Group = (await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }))).group;
-    const second = await packageOf(bob);
+    const second = await keyPackageOf(bob);
     const again = await place(2, { remove: [leafOfBob()], add: [second.bytes] });
     group = (await given(applyEntry(bob, group, again.entry, again.bytes))).group;
     expect(group).toMatchObject({ phase: 'removed', position: 2 });
@@ -148,11 +103,11 @@ for (const handshakes of ['public', 'private'] as const) {
 
 it('who was taken out in what is gone, and reads the next invitation before anything else, is told what it missed', async () => {
   const { bob, groupId, place, leafOfBob } = await scene();
-  const first = await packageOf(bob);
+  const first = await keyPackageOf(bob);
   const added = await place(1, { add: [first.bytes] });
   const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }));
   await place(9, { remove: [leafOfBob()] });
-  const second = await packageOf(bob);
+  const second = await keyPackageOf(bob);
   const again = await place(12, { add: [second.bytes] });
   const next = { epoch: epochOf(group.mls!) + 2, head: again.welcome.payload.head, time: NOW };
   const behind = passGap(bob, group, { group: groupId, from: 2 as Position, to: 9 as Position, next });
@@ -173,7 +128,7 @@ it('who was taken out in what is gone, and reads the next invitation before anyt
 
 it('an invitation that is read while an own join from outside is on its way does not forget it: it is no removal', async () => {
   const { bob, groupId, place, placeOwn } = await scene();
-  const keyPackage = await packageOf(bob);
+  const keyPackage = await keyPackageOf(bob);
   const added = await place(1, { add: [keyPackage.bytes] });
   const asked = addIntention(emptyGroup(groupId, 'tea'), 'join', { kind: 'rejoin' }).group;
   const joining = (await given(prepareRejoin(bob, asked, added.wayIn))).group;
@@ -193,7 +148,7 @@ it('an invitation that is read while an own join from outside is on its way does
 
 it('who has asked to come in again from outside, and reads only then that it was taken out, is in again', async () => {
   const { bob, place, placeOwn, leafOfBob } = await scene();
-  const keyPackage = await packageOf(bob);
+  const keyPackage = await keyPackageOf(bob);
   const added = await place(1, { add: [keyPackage.bytes] });
   const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage }));
   const out = await place(2, { remove: [leafOfBob()] });
@@ -209,7 +164,7 @@ it('who has asked to come in again from outside, and reads only then that it was
 
 it('an own join from outside, of an epoch that others have ended, is not waited for: commits are made again', async () => {
   const { bob, place, leafOfBob } = await scene();
-  const first = await packageOf(bob);
+  const first = await keyPackageOf(bob);
   const added = await place(1, { add: [first.bytes] });
   const { group } = await given(applyWelcome(bob, undefined, added.welcome, { keyPackage: first }));
   const asked = addIntention(group, 'again', { kind: 'rejoin' }).group;
@@ -223,7 +178,7 @@ it('an own join from outside, of an epoch that others have ended, is not waited 
   expect(after.group.pending).toBeUndefined();
   // taken out and invited again, the invitation is of a later epoch
   await place(3, { remove: [leafOfBob()] });
-  const second = await packageOf(bob);
+  const second = await keyPackageOf(bob);
   const back = await place(4, { add: [second.bytes] });
   const parked: Group = { ...placed, phase: 'parked' };
   const invited = await given(applyWelcome(bob, parked, back.welcome, { keyPackage: second }));

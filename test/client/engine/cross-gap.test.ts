@@ -1,48 +1,27 @@
 import { expect, test } from 'vitest';
+import type { PendingCommit } from '../../../src/client/engine/commit-types.ts';
 import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
 import { crossGap } from '../../../src/client/engine/cross-gap.ts';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import { withFirstHead, withHead } from '../../../src/client/engine/recent-heads.ts';
-import type { EngineEnv, Group, NeedsAnswer, PendingCommit, Step } from '../../../src/client/engine/types.ts';
+import type { EngineEnv, Group } from '../../../src/client/engine/types.ts';
 import { emptyGroup } from '../../../src/client/engine/welcome.ts';
 import { comparePlace } from '../../../src/client/engine/witness.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
-import { generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
 import { epochOf } from '../../../src/mls/session/state.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
-import type { AccountId, ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
+import type { ClientId, Position } from '../../../src/wire/ids.ts';
 import type { Gap } from '../../../src/wire/page.ts';
+import { enginePerson, given, introduce, memberOf, NOW, newGroup } from '../../support/engine-people.ts';
 
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
-const NOW = Date.now();
 const NEXT_HEAD = new Uint8Array(32).fill(7);
 const bytes = new Uint8Array(32).fill(1);
 
 async function alone(): Promise<{ env: EngineEnv; group: Group }> {
-  const [account, device] = ['alice'.padEnd(32, 'a') as AccountId, 'aliced'.padEnd(32, 'a') as DeviceId];
-  const keys = await generateSignatureKeys(suite);
-  const directory = createDirectory(DOMAIN);
-  const identity = formatIdentity({ domain: DOMAIN, account, device });
-  const env: EngineEnv = {
-    suite,
-    config: createMlsConfig({ validateCredential: (text, key) => directory.validate(text, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: { account, device, name: 'alice', domain: DOMAIN, identity, keys },
-    now: () => NOW,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-  const devices = [{ id: device, signatureKeys: [keys.signPublic], revoked: false }];
-  directory.put({ id: account, name: 'alice', devices, statements: [] });
-  const roles = { admins: [account], invite: 'admins', join: 'invite' } as const;
-  const { state } = await createGroup(suite, env.config, { groupId: bytes, identity, keys, roles, now: NOW });
-  const group: Group = { ...emptyGroup(bytes, 'tea'), phase: 'member', position: 1, head: NEXT_HEAD, mls: state };
-  return { env, group };
+  const env = await enginePerson('alice');
+  introduce([env]);
+  const { state } = await newGroup(env, { groupId: bytes });
+  return { env, group: memberOf(bytes, state, { position: 1, head: NEXT_HEAD }) };
 }
 
 /** A member of epoch 0 whose commit is on its way, and whose answer has not come. */
@@ -56,16 +35,12 @@ const gapUpTo = (to: number, epoch: number): Gap => ({
   ...{ group: bytes, from: 1 as Position, to: to as Position },
   next: { head: NEXT_HEAD, epoch, time: NOW },
 });
-const given = (result: Step | NeedsAnswer): Step => {
-  if (!('lines' in result)) throw new Error(result.kind);
-  return result;
-};
 const answeredYes = (group: Group, position = 2): Group =>
   commitAnswered(group, group.pending!.id, { kind: 'accepted', position }).group;
 
 test('an own commit that is no longer on the server counts: an only member could not join its group again', async () => {
   const { env, group } = await committing();
-  const { group: next, lines, signals, consumed } = given(await crossGap(env, answeredYes(group), gapUpTo(3, 1)));
+  const { group: next, lines, signals, consumed } = await given(crossGap(env, answeredYes(group), gapUpTo(3, 1)));
   expect(next).toMatchObject({ phase: 'member', position: 3, head: NEXT_HEAD, intentions: [] });
   expect(next.pending).toBeUndefined();
   expect(next.recovery).toBeUndefined();
@@ -76,7 +51,7 @@ test('an own commit that is no longer on the server counts: an only member could
   ]);
   expect(signals).toMatchObject([{ kind: 'intention', id: 'wish', outcome: { kind: 'done' } }]);
   expect(consumed).toHaveLength(1);
-  expect(given(await crossGap(env, next, gapUpTo(3, 1)))).toMatchObject({ group: next, lines: [] });
+  expect(await given(crossGap(env, next, gapUpTo(3, 1)))).toMatchObject({ group: next, lines: [] });
 });
 
 test.each([
@@ -88,7 +63,7 @@ test.each([
     const { env, group } = await committing();
     const read = withHead(withHead(withFirstHead(group, 1, NEXT_HEAD), 2, NEXT_HEAD), 3, NEXT_HEAD);
     const answered = comparePlace(env, commitAnswered(read, read.pending!.id, { kind: 'accepted', position }));
-    const crossed = given(await crossGap(env, answered.group, gapUpTo(9, 1)));
+    const crossed = await given(crossGap(env, answered.group, gapUpTo(9, 1)));
     const text = `The server said that a commit of yours is entry ${position} of #tea, and shows otherwise: it is not to be trusted`;
     expect([...answered.lines, ...crossed.lines]).toMatchObject([{ kind: 'warning', text }]);
     expect(crossed.group).toMatchObject({ phase: 'parked', evidence: { broken: [{ position }] }, recovery: {} });
@@ -102,18 +77,18 @@ test('while the server has not said whether the commit that ended the epoch is o
   const { env, group } = await committing();
   expect(await crossGap(env, group, gapUpTo(3, 1))).toEqual({ kind: 'needs-answer', group: group.id });
   const { group: lost } = commitAnswered(group, group.pending!.id, { kind: 'conflict', epoch: 1 });
-  const { group: parked } = given(await crossGap(env, lost, gapUpTo(3, 1)));
+  const { group: parked } = await given(crossGap(env, lost, gapUpTo(3, 1)));
   expect(parked).toMatchObject({ phase: 'parked', recovery: { missed: { count: 2, to: 3 } } });
 });
 
 test('a gap before the end of its epoch says nothing about a commit, and one with later commits leads to a rejoin', async () => {
   const { env, group } = await committing();
-  const before = given(await crossGap(env, group, gapUpTo(3, 0))).group;
+  const before = (await given(crossGap(env, group, gapUpTo(3, 0)))).group;
   expect(before).toMatchObject({ phase: 'member', position: 3, pending: { id: group.pending!.id } });
-  const behind = given(await crossGap(env, group, gapUpTo(9, 2))).group;
+  const behind = (await given(crossGap(env, group, gapUpTo(9, 2)))).group;
   expect(behind).toMatchObject({ phase: 'parked', recovery: { missed: { count: 8 } } });
   expect(behind.pending).toBeUndefined();
-  const { signals } = given(await crossGap(env, answeredYes(group), gapUpTo(9, 2)));
+  const { signals } = await given(crossGap(env, answeredYes(group), gapUpTo(9, 2)));
   expect(signals).toMatchObject([{ kind: 'intention', id: 'wish', outcome: { kind: 'done' } }]);
 });
 
@@ -128,8 +103,8 @@ for (const phase of ['parked', 'joining'] as const) {
     const { env } = await alone();
     const wish = addIntention({ ...emptyGroup(bytes, 'tea'), phase }, 'wish', { kind: 'rejoin' }).group;
     const waiting: Group = { ...wish, pending: wayIn(true) };
-    expect(given(await crossGap(env, waiting, gapUpTo(9, 4))).group).toBe(waiting);
-    const { group, lines } = given(await crossGap(env, waiting, gapUpTo(9, 5)));
+    expect((await given(crossGap(env, waiting, gapUpTo(9, 4)))).group).toBe(waiting);
+    const { group, lines } = await given(crossGap(env, waiting, gapUpTo(9, 5)));
     expect(lines).toEqual([]);
     expect(group).toMatchObject({ phase, intentions: [{ id: 'wish' }] });
     expect(effectsOf(group, nodeSha256).map(({ kind }) => kind)).toEqual(['rejoin']);
@@ -146,12 +121,12 @@ for (const phase of ['parked', 'joining', 'removed'] as const) {
     const asked = await crossGap(env, { ...wish, pending: wayIn(false) }, gap);
     expect(asked).toEqual({ kind: 'needs-answer', group: wish.id });
     const waiting: Group = { ...wish, pending: wayIn(true) };
-    const { group } = given(await crossGap(env, waiting, gap));
+    const { group } = await given(crossGap(env, waiting, gap));
     expect(group.pending).toBeUndefined();
     expect(effectsOf(group, nodeSha256).map(({ kind }) => kind)).toEqual(phase === 'removed' ? [] : ['rejoin']);
     // what the server has said to stand behind the gap is still to come
     const behind: Group = { ...waiting, pending: { ...wayIn(true), promisedAt: 10 } };
-    expect(given(await crossGap(env, behind, gap)).group).toBe(behind);
+    expect((await given(crossGap(env, behind, gap))).group).toBe(behind);
   });
 }
 
@@ -159,7 +134,7 @@ test('a group whose creation is no longer on the server is there all the same', 
   const { env, group } = await alone();
   const creation = { id: 'creation' as ClientId, groupInfo: bytes };
   const creating: Group = { ...group, phase: 'creating', position: 0, creation };
-  const { group: made, lines, signals } = given(await crossGap(env, creating, gapUpTo(2, 0)));
+  const { group: made, lines, signals } = await given(crossGap(env, creating, gapUpTo(2, 0)));
   expect(made).toMatchObject({ phase: 'member', position: 2, head: NEXT_HEAD });
   expect(made.creation).toBeUndefined();
   expect(lines).toMatchObject([{ kind: 'created' }, { kind: 'warning', text: expect.stringContaining('2 entries') }]);

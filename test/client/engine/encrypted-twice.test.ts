@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { passGap } from '../../../src/client/engine/gap.ts';
 import { countGeneration, voidedIn } from '../../../src/client/engine/generations.ts';
 import {
@@ -11,17 +10,10 @@ import {
   takeOwnMessage,
 } from '../../../src/client/engine/outbox.ts';
 import type { EngineEnv, Group } from '../../../src/client/engine/types.ts';
-import { emptyGroup } from '../../../src/client/engine/welcome.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
-import { generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
 import type { MessageEntry } from '../../../src/wire/entry.ts';
-import type { AccountId, ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+import type { ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+import { enginePerson, introduce, memberOf, newGroup } from '../../support/engine-people.ts';
 
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
 const bytes = new Uint8Array(32).fill(1);
 /** Of the membership that ended. */
 const OLD_EPOCH = 5;
@@ -29,23 +21,9 @@ const FIRST_CIPHERTEXT = new Uint8Array(40).fill(5);
 
 /** Back in a group after a commit that could not be processed, with a text that was asked for before and not answered. */
 async function cameBack(): Promise<{ env: EngineEnv; group: Group }> {
-  const [account, device] = ['bob'.padEnd(32, 'a') as AccountId, 'bobd'.padEnd(32, 'a') as DeviceId];
-  const keys = await generateSignatureKeys(suite);
-  const directory = createDirectory(DOMAIN);
-  const identity = formatIdentity({ domain: DOMAIN, account, device });
-  const env: EngineEnv = {
-    suite,
-    config: createMlsConfig({ validateCredential: (text, key) => directory.validate(text, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: { account, device, name: 'bob', domain: DOMAIN, identity, keys },
-    now: () => 1,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-  const devices = [{ id: device, signatureKeys: [keys.signPublic], revoked: false }];
-  directory.put({ id: account, name: 'bob', devices, statements: [] });
-  const roles = { admins: [account], invite: 'admins', join: 'invite' } as const;
-  const { state } = await createGroup(suite, env.config, { groupId: bytes, identity, keys, roles, now: Date.now() });
+  const env = await enginePerson('bob');
+  introduce([env]);
+  const { state } = await newGroup(env, { groupId: bytes });
   const sealed = { id: 'first' as ClientId, epoch: OLD_EPOCH, message: FIRST_CIPHERTEXT, generation: 3 };
   const asked = {
     localId: sealed.id,
@@ -57,7 +35,7 @@ async function cameBack(): Promise<{ env: EngineEnv; group: Group }> {
     stale: false,
   };
   const outbox = keepTexts({ outbox: [asked] });
-  return { env, group: { ...emptyGroup(bytes, 'tea'), phase: 'member', position: 9, mls: state, outbox } };
+  return { env, group: memberOf(bytes, state, { position: 9, outbox }) };
 }
 
 const entryOf = (id: string, payload: Uint8Array): MessageEntry => ({
@@ -65,11 +43,15 @@ const entryOf = (id: string, payload: Uint8Array): MessageEntry => ({
   ...{ epoch: OLD_EPOCH, payload },
 });
 
+/** With a text behind it. */
+const withNext = (group: Group): Group =>
+  queueText(group, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+
 test('D20: of a text that was encrypted twice the first ciphertext comes after all: nobody misses the second one’s number', async () => {
   const { env, group } = await cameBack();
   const twice = (await sealTexts(env, group, { reseal: true })).group;
   expect(twice.outbox[0]?.sealed).toMatchObject({ id: 'first', epoch: 0, generation: 0 });
-  const typed = queueText(twice, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+  const typed = withNext(twice);
   const both = (await sealTexts(env, typed, { reseal: false })).group;
   const taken = takeOwnMessage(env, both, entryOf('first', FIRST_CIPHERTEXT))!;
   expect(taken.lines).toMatchObject([{ kind: 'message', text: 'asked before' }]);
@@ -87,7 +69,7 @@ async function expectNoneMissed(env: EngineEnv, group: Group): Promise<void> {
 
 test('D20: behind a text that was encrypted twice nothing is encrypted or sent until its entry has come, also once the server has it', async () => {
   const { env, group } = await cameBack();
-  const typed = queueText(group, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+  const typed = withNext(group);
   const twice = (await sealTexts(env, typed, { reseal: true })).group;
   expect(sendable(twice).map(({ localId }) => localId)).toEqual(['first']);
   const answered = messagesAnswered(env, twice, [{ id: 'first', kind: 'accepted', position: 10 }]).group;
@@ -100,7 +82,7 @@ test('D20: behind a text that was encrypted twice nothing is encrypted or sent u
 
 test('what follows a text that was encrypted twice goes on when it was refused: no entry is to be waited for', async () => {
   const { env, group } = await cameBack();
-  const typed = queueText(group, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+  const typed = withNext(group);
   const twice = (await sealTexts(env, typed, { reseal: true })).group;
   const refused = messagesAnswered(env, twice, [{ id: 'first', kind: 'stale' }]).group;
   const again = (await sealTexts(env, refused, { reseal: true })).group;
@@ -115,7 +97,7 @@ describe('D20: the entry of a text that was encrypted twice may be in a gap', ()
   /** Asked again, with what follows it waiting for the answer, also where the server had taken it before. */
   async function behindGap(): Promise<{ env: EngineEnv; group: Group }> {
     const { env, group } = await cameBack();
-    const typed = queueText(group, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+    const typed = withNext(group);
     const twice = (await sealTexts(env, typed, { reseal: true })).group;
     const taken = messagesAnswered(env, twice, [{ id: 'first', kind: 'accepted', position: 10 }]).group;
     const passed = (await sealTexts(env, passGap(env, taken, gap).group, { reseal: false })).group;
@@ -149,7 +131,7 @@ describe('D20: the entry of a text that was encrypted twice may be in a gap', ()
 
 test('a text that comes as it was encrypted last gives no number up, and leaves what follows it as it is', async () => {
   const { env, group } = await cameBack();
-  const typed = queueText(group, { localId: 'next' as ClientId, ordinal: 2, text: 'and on', time: 2 }).group;
+  const typed = withNext(group);
   const both = (await sealTexts(env, typed, { reseal: true })).group;
   const [first, next] = both.outbox;
   const taken = takeOwnMessage(env, both, entryOf('first', first!.sealed!.message.slice()))!;

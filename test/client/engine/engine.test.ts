@@ -2,56 +2,32 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { membersAsked } from '../../../src/client/engine/account-entry.ts';
 import { applyEntry, compareHead } from '../../../src/client/engine/apply-entry.ts';
 import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { type Effect, effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import { proposalTurn, proposeLeave, startLeaving } from '../../../src/client/engine/leave.ts';
 import { messagesAnswered, queueText, sealTexts, sendable } from '../../../src/client/engine/outbox.ts';
-import type { EngineEnv, Group, Needs, Step } from '../../../src/client/engine/types.ts';
+import type { EngineEnv, Group, Step } from '../../../src/client/engine/types.ts';
 import { applyWelcome, emptyGroup } from '../../../src/client/engine/welcome.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
-import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
+import type { NewKeyPackage } from '../../../src/mls/session/key-package.ts';
 import { epochAuthenticatorOf, epochOf, ratchetTreeBytesOf } from '../../../src/mls/session/state.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
-import { EMPTY_HEAD, encodeEntry, type GroupEntry, nextHead } from '../../../src/wire/entry.ts';
-import type { AccountId, ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
-
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
-const shortId = (name: string): string => name.padEnd(32, 'a');
-const NOW = Date.now();
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { EMPTY_HEAD, encodeEntry, type GroupEntry, nextHead, type WelcomeEntry } from '../../../src/wire/entry.ts';
+import type { ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+import {
+  enginePerson,
+  given,
+  introduce,
+  keyPackageOf,
+  memberOf,
+  NOW,
+  newGroup,
+  suite,
+} from '../../support/engine-people.ts';
 
 interface Player {
   readonly env: EngineEnv;
   group: Group;
-}
-
-async function player(name: string): Promise<EngineEnv> {
-  const account = shortId(name) as AccountId;
-  const device = shortId(`${name}d`) as DeviceId;
-  const keys = await generateSignatureKeys(suite);
-  const directory = createDirectory(DOMAIN);
-  return {
-    suite,
-    config: createMlsConfig({ validateCredential: (identity, key) => directory.validate(identity, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: { account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }), keys },
-    now: () => NOW,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-}
-
-function introduce(...envs: readonly EngineEnv[]): void {
-  for (const { directory } of envs) {
-    for (const { me } of envs) {
-      const devices = [{ id: me.device, signatureKeys: [me.keys.signPublic], revoked: false }];
-      directory.put({ id: me.account, name: me.name, devices, statements: [] });
-    }
-  }
 }
 
 /** The log of one group: gives entries their places. */
@@ -77,13 +53,6 @@ function createLog(bytes: Uint8Array, start: { position: number; head: Uint8Arra
     head: () => head,
     position: () => position,
   };
-}
-
-const isStep = (result: Step | Needs): result is Step => 'lines' in result;
-async function given(result: Promise<Step | Needs> | Step | Needs): Promise<Step> {
-  const step = await result;
-  if (!isStep(step)) throw new Error(step.kind);
-  return step;
 }
 
 let alice: Player;
@@ -130,46 +99,31 @@ const postCommit = (who: Player) => {
   });
 };
 const kinds = (effects: readonly Effect[]): string[] => effects.map(({ kind }) => kind);
+/** What adds this device by this key package. */
+const adding = ({ me }: EngineEnv, keyPackage: NewKeyPackage): Parameters<typeof addIntention>[2] => {
+  const { account, device, identity } = me;
+  return { kind: 'add', packages: [{ account, device, identity, keyPackage: keyPackage.bytes }] };
+};
+/** Alice's, as it stands in an inbox. */
+const invitation = (payload: Omit<WelcomeEntry['payload'], 'inviter'>): WelcomeEntry => {
+  const { account, device } = alice.env.me;
+  return { kind: 'welcome', time: NOW, sender: device, payload: { ...payload, inviter: account } };
+};
 
 beforeAll(async () => {
   // alice made the group and added bob: both are at epoch 1
-  const [a, b] = [await player('alice'), await player('bob')];
-  introduce(a, b);
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
-  const roles = { admins: [a.me.account], invite: 'admins', join: 'invite' } as const;
-  const made = await createGroup(suite, a.config, {
-    groupId: bytes,
-    identity: a.me.identity,
-    keys: a.me.keys,
-    roles,
-    now: NOW,
-  });
-  const created: Group = { ...emptyGroup(bytes, 'tea'), phase: 'member', mls: made.state, head: EMPTY_HEAD };
-  const pkg = await createKeyPackage(suite, {
-    identity: b.me.identity,
-    keys: b.me.keys,
-    now: NOW,
-    lifetimeMs: 86_400_000,
-    lastResort: false,
-  });
+  const [a, b] = [await enginePerson('alice'), await enginePerson('bob')];
+  introduce([a, b]);
+  const { groupId: bytes, state } = await newGroup(a);
+  const keyPackage = await keyPackageOf(b);
   log = createLog(bytes, { position: 0, head: EMPTY_HEAD });
-  alice = { env: a, group: created };
-  const added = { account: b.me.account, device: b.me.device, identity: b.me.identity, keyPackage: pkg.bytes };
-  await commit(alice, { kind: 'add', packages: [added] });
+  alice = { env: a, group: memberOf(bytes, state, { head: EMPTY_HEAD }) };
+  await commit(alice, adding(b, keyPackage));
   const { welcome } = alice.group.pending!.body;
   postCommit(alice);
   await read(alice, 0);
-  const payload = {
-    group: bytes,
-    name: 'tea',
-    position: 1 as Position,
-    head: log.head(),
-    epoch: 1,
-    inviter: a.me.account,
-    welcome: welcome!,
-  };
-  const entry = { kind: 'welcome', time: NOW, sender: a.me.device, payload } as const;
-  const joined = await given(applyWelcome(b, undefined, entry, { keyPackage: pkg }));
+  const place = { group: bytes, name: 'tea', position: 1 as Position, head: log.head(), epoch: 1 };
+  const joined = await given(applyWelcome(b, undefined, invitation({ ...place, welcome: welcome! }), { keyPackage }));
   expect(kinds(effectsOf(joined.group, nodeSha256))).toEqual(['ask-members']);
   bob = { env: b, group: membersAsked(b, joined.group, 1).group };
   expect(joined.lines).toMatchObject([{ kind: 'joined', by: { name: 'alice' }, epoch: 1 }]);
@@ -329,85 +283,40 @@ describe('the engine', () => {
   });
 
   test('given a member that nobody here has looked up, then the step says whom to look up, and changes nothing', async () => {
-    const carol = await player('carol');
-    const pkg = await createKeyPackage(suite, {
-      identity: carol.me.identity,
-      keys: carol.me.keys,
-      now: NOW,
-      lifetimeMs: 86_400_000,
-      lastResort: false,
-    });
-    introduce(alice.env, carol);
-    const stranger = await player('stranger');
-    const added = {
-      account: carol.me.account,
-      device: carol.me.device,
-      identity: carol.me.identity,
-      keyPackage: pkg.bytes,
-    };
-    await commit(alice, { kind: 'add', packages: [added] });
+    const [carol, stranger] = [await enginePerson('carol'), await enginePerson('stranger')];
+    introduce([alice.env, carol]);
+    const keyPackage = await keyPackageOf(carol);
+    await commit(alice, adding(carol, keyPackage));
     const { welcome } = alice.group.pending!.body;
-    const payload = {
-      group: alice.group.bytes,
-      position: 99 as Position,
-      head: EMPTY_HEAD,
-      epoch: 5,
-      inviter: alice.env.me.account,
-      welcome: welcome!,
-    };
+    const place = { group: alice.group.bytes, position: 99 as Position, head: EMPTY_HEAD, epoch: 5 };
     const env = { ...carol, directory: stranger.directory, config: stranger.config };
-    const result = await applyWelcome(
-      env,
-      undefined,
-      { kind: 'welcome', time: NOW, sender: alice.env.me.device, payload },
-      { keyPackage: pkg },
-    );
+    const result = await applyWelcome(env, undefined, invitation({ ...place, welcome: welcome! }), { keyPackage });
     expect(result).toMatchObject({ kind: 'needs-accounts' });
   });
 
   test('given a Welcome without its tree, then the step asks for the tree of its epoch, and joins with it', async () => {
-    const dave = await player('dave');
-    introduce(alice.env, dave);
-    const pkg = await createKeyPackage(suite, {
-      identity: dave.me.identity,
-      keys: dave.me.keys,
-      now: NOW,
-      lifetimeMs: 86_400_000,
-      lastResort: false,
-    });
+    const dave = await enginePerson('dave');
+    introduce([alice.env, dave]);
+    const keyPackage = await keyPackageOf(dave);
     const { pending: _pending, ...settled } = alice.group;
-    const made = await createCommit(suite, settled.mls!, {
-      add: [pkg.bytes],
-      inlineTree: false,
-      groupInfoTree: true,
-      now: NOW,
-    });
+    const intent = { add: [keyPackage.bytes], inlineTree: false, groupInfoTree: true, now: NOW };
+    const made = await createCommit(suite, settled.mls!, intent);
     const epoch = epochOf(made.next);
-    const payload = {
-      group: settled.bytes,
-      position: 7 as Position,
-      head: EMPTY_HEAD,
-      epoch,
-      inviter: alice.env.me.account,
-      welcome: made.welcome!,
-    };
-    const entry = { kind: 'welcome', time: NOW, sender: alice.env.me.device, payload } as const;
-    const asked = await applyWelcome(dave, undefined, entry, { keyPackage: pkg });
+    const place = { group: settled.bytes, position: 7 as Position, head: EMPTY_HEAD, epoch };
+    const entry = invitation({ ...place, welcome: made.welcome! });
+    const tree = ratchetTreeBytesOf(made.next);
+    const asked = await applyWelcome(dave, undefined, entry, { keyPackage });
     expect(asked).toEqual({ kind: 'needs-tree', group: settled.id, epoch });
-    const joined = await given(
-      applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: ratchetTreeBytesOf(made.next) }),
-    );
+    const joined = await given(applyWelcome(dave, undefined, entry, { keyPackage, tree }));
     expect(joined.group).toMatchObject({ phase: 'member', position: 7 });
     const unsent = { localId: 'x' as ClientId, ordinal: 1, text: 'waits', time: NOW, accepted: false, stale: false };
     const sealed = { id: 'x' as ClientId, epoch: 1, message: new Uint8Array(1) };
     const before: Group = { ...emptyGroup(settled.bytes, 'tea'), phase: 'parked', outbox: [{ ...unsent, sealed }] };
-    const back = await given(
-      applyWelcome(dave, before, entry, { keyPackage: pkg, tree: ratchetTreeBytesOf(made.next) }),
-    );
+    const back = await given(applyWelcome(dave, before, entry, { keyPackage, tree }));
     // what was encrypted with the keys of an earlier membership does not leave under the new one
     expect(sendable(back.group)).toEqual([]);
     expect(kinds(effectsOf(back.group, nodeSha256))).toEqual(['ask-members', 'reseal']);
-    const without = await given(applyWelcome(dave, undefined, entry, { keyPackage: pkg, tree: new Uint8Array(0) }));
+    const without = await given(applyWelcome(dave, undefined, entry, { keyPackage, tree: new Uint8Array(0) }));
     expect(without.group).toMatchObject({
       phase: 'parked',
       parkedReason: 'The invitation cannot be used (invalid-group)',

@@ -39,7 +39,7 @@ const entryOf = (id: string): MessageEntry => ({
 const shown = [{ kind: 'message', text: 'text on-its-way', own: true, position: 11 }];
 
 test('a text whose group ended before the answer is shown when a copy of it is placed after all, once', async () => {
-  const ended = failEverything({ ...group, outbox: [...group.outbox, text('never-left', false)] }, 'gone', 1);
+  const ended = failEverything(env, { ...group, outbox: [...group.outbox, text('never-left', false)] }, 'gone', 1);
   expect(ended.lines).toHaveLength(2);
   expect(ended.group.outbox).toEqual([]);
   // what was never encrypted cannot come
@@ -77,7 +77,7 @@ describe('a report of what came and was read that cannot be sent any more is not
   const texts = (lines: readonly LineDraft[]) => lines.map((line) => (line.kind === 'warning' ? line.text : line.kind));
 
   test('whether the group ends', () => {
-    const ended = failEverything(told, 'gone', 1);
+    const ended = failEverything(env, told, 'gone', 1);
     expect(texts(ended.lines)).toEqual(['Not sent (gone): that messages came']);
     expect(ended.signals).toHaveLength(2);
   });
@@ -120,7 +120,9 @@ describe('of what changes a message the warning says what did not get through,',
   const texts = (lines: readonly LineDraft[]) => lines.map((line) => (line.kind === 'warning' ? line.text : line.kind));
 
   test('whether the group ends', () => {
-    expect(texts(failEverything(changed, 'gone', 1).lines)).toEqual(said.map((each) => `Not sent (gone): ${each}`));
+    expect(texts(failEverything(env, changed, 'gone', 1).lines)).toEqual(
+      said.map((each) => `Not sent (gone): ${each}`),
+    );
   });
 
   test.each(['refused', 'unknown'] as const)('or the server answers that it is %s', (kind) => {

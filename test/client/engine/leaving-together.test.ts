@@ -2,64 +2,37 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { expelTurn } from '../../../src/client/engine/account-entry.ts';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { encodeBinding } from '../../../src/client/engine/binding.ts';
+import type { IntentionKind } from '../../../src/client/engine/commit-types.ts';
 import { commitAnswered, prepareCommit } from '../../../src/client/engine/commits.ts';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention, heirWish } from '../../../src/client/engine/intentions.ts';
 import { endAlone, PROPOSAL_TURN_MS, proposeLeave, startLeaving } from '../../../src/client/engine/leave.ts';
-import type { EngineEnv, Group, IntentionKind, Step } from '../../../src/client/engine/types.ts';
-import { emptyGroup } from '../../../src/client/engine/welcome.ts';
+import type { EngineEnv, Group, Step } from '../../../src/client/engine/types.ts';
 import { groupWrites, loadGroups } from '../../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
 import { joinFromWelcome } from '../../../src/mls/session/join.ts';
-import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
 import { epochOf, type GroupState, membersOf, rolesOf } from '../../../src/mls/session/state.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
 import { EMPTY_HEAD, encodeEntry, type GroupEntry } from '../../../src/wire/entry.ts';
-import { type AccountId, type ClientId, type DeviceId, newClientId, type Position } from '../../../src/wire/ids.ts';
+import { type ClientId, newClientId, type Position } from '../../../src/wire/ids.ts';
 import { forgedProposal, removalOf } from '../../mls/support/private.ts';
-
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
-const NOW = Date.now();
-
-async function person(name: string): Promise<EngineEnv> {
-  const [account, device] = [name.padEnd(32, 'a') as AccountId, `${name}d`.padEnd(32, 'a') as DeviceId];
-  const directory = createDirectory(DOMAIN);
-  return {
-    suite,
-    config: createMlsConfig({ validateCredential: (identity, key) => directory.validate(identity, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: {
-      ...{ account, device, name, domain: DOMAIN, identity: formatIdentity({ domain: DOMAIN, account, device }) },
-      keys: await generateSignatureKeys(suite),
-    },
-    now: () => NOW,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-}
+import {
+  enginePerson,
+  given,
+  introduce,
+  keyPackageOf,
+  memberOf,
+  NOW,
+  newGroup,
+  suite,
+} from '../../support/engine-people.ts';
 
 let people: readonly [EngineEnv, EngineEnv, EngineEnv];
 beforeEach(async () => {
-  people = [await person('alice'), await person('bob'), await person('carol')];
-  know();
+  people = [await enginePerson('alice'), await enginePerson('bob'), await enginePerson('carol')];
+  introduce(people);
 });
-
-/** Everybody knows everybody's device, and of these that they are revoked. */
-function know(...revoked: readonly EngineEnv[]): void {
-  for (const { directory } of people) {
-    for (const env of people) {
-      const { account, device, name, keys } = env.me;
-      const devices = [{ id: device, signatureKeys: [keys.signPublic], label: '', revoked: revoked.includes(env) }];
-      directory.put({ id: account, name, devices, statements: [] });
-    }
-  }
-}
 
 /** A group at its first entry, as each of these has it; the first `admins` of them administer it. */
 async function groupOf(
@@ -68,24 +41,9 @@ async function groupOf(
   kind: { readonly handshakes?: 'private' } = {},
 ): Promise<Group[]> {
   const [founder, ...others] = envs as [EngineEnv, ...EngineEnv[]];
-  const groupId = crypto.getRandomValues(new Uint8Array(32));
-  const own = { groupId, identity: founder.me.identity, keys: founder.me.keys, now: NOW };
-  const roles = {
-    admins: envs
-      .slice(0, admins)
-      .map(({ me }) => me.account)
-      .sort(),
-    ...({ invite: 'admins', join: 'invite' } as const),
-    ...kind,
-  };
-  const { state } = await createGroup(suite, founder.config, { ...own, roles });
-  const packages = await Promise.all(
-    others.map(({ me }) =>
-      createKeyPackage(suite, {
-        ...{ identity: me.identity, keys: me.keys, now: NOW, lifetimeMs: 86_400_000, lastResort: false },
-      }),
-    ),
-  );
+  const accounts = envs.slice(0, admins).map(({ me }) => me.account);
+  const { groupId, state } = await newGroup(founder, { roles: { admins: accounts.sort(), ...kind } });
+  const packages = await Promise.all(others.map(keyPackageOf));
   const add = packages.map(({ bytes }) => bytes);
   const made = await createCommit(suite, state, { add, inlineTree: true, groupInfoTree: true, now: NOW, ...kind });
   const joined = await Promise.all(
@@ -95,11 +53,7 @@ async function groupOf(
       return join.state;
     }),
   );
-  return [made.next, ...joined].map((mls) => ({
-    ...emptyGroup(groupId, 'tea'),
-    ...kind,
-    ...{ phase: 'member', position: 1, head: EMPTY_HEAD, mls },
-  }));
+  return [made.next, ...joined].map((mls) => memberOf(groupId, mls, { ...kind, position: 1, head: EMPTY_HEAD }));
 }
 
 const effectsIn = (group: Group) => effectsOf(group, nodeSha256);
@@ -114,13 +68,7 @@ async function placed(
   const [any] = groups as [Group];
   const place = { group: any.bytes, position: (any.position + 1) as Position, time: NOW, sender: by.me.device };
   const entry: GroupEntry = { kind, id, epoch: epochOf(any.mls!), payload, ...place };
-  return Promise.all(
-    groups.map(async (group, i) => {
-      const step = await applyEntry(envs[i]!, group, entry, encodeEntry(entry));
-      if (!('lines' in step)) throw new Error(step.kind);
-      return step;
-    }),
-  );
+  return Promise.all(groups.map((group, i) => given(applyEntry(envs[i]!, group, entry, encodeEntry(entry)))));
 }
 
 /** These ask to leave, all in one epoch. */
@@ -211,7 +159,7 @@ test('the last administrators’ revoked devices wait where the server would ref
   expect(expelTurn({ ...open!, toExpel: revoked })).toMatchObject({ devices: [carol.me.device] });
   expect(expelTurn({ ...open!, toExpel: [alice.me.device] })).toBeUndefined();
   const groups = await groupOf(people, 1, { handshakes: 'private' });
-  know(alice);
+  introduce(people, { revoked: [alice] });
   expect(expelTurn({ ...groups[1]!, toExpel: revoked })).toMatchObject({ devices: revoked });
   const wish = { kind: 'expel', devices: [alice.me.device] } as const;
   const [gone, did, saw] = await committed(groups, 1, wish);

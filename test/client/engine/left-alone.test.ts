@@ -2,94 +2,55 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { membersAsked, withExpulsions } from '../../../src/client/engine/account-entry.ts';
 import { applyEntry } from '../../../src/client/engine/apply-entry.ts';
 import { prepareCommit } from '../../../src/client/engine/commits.ts';
-import { createDirectory } from '../../../src/client/engine/directory.ts';
 import { effectsOf } from '../../../src/client/engine/effects.ts';
 import { addIntention } from '../../../src/client/engine/intentions.ts';
 import { endAlone, proposalAnswered, proposeLeave, startLeaving } from '../../../src/client/engine/leave.ts';
 import { queueText, sealTexts } from '../../../src/client/engine/outbox.ts';
-import type { EngineEnv, Group, Step } from '../../../src/client/engine/types.ts';
+import type { EngineEnv, Group } from '../../../src/client/engine/types.ts';
 import { applyWelcome } from '../../../src/client/engine/welcome.ts';
 import { groupWrites, loadGroups } from '../../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../../src/client/store/memory-store.ts';
-import { createMlsConfig } from '../../../src/mls/config.ts';
-import { formatIdentity } from '../../../src/mls/identity.ts';
 import { createCommit } from '../../../src/mls/session/commit.ts';
-import { createGroup } from '../../../src/mls/session/create.ts';
-import { createKeyPackage, generateSignatureKeys } from '../../../src/mls/session/key-package.ts';
 import { epochOf } from '../../../src/mls/session/state.ts';
-import { createNodeSuite, nodeSha256 } from '../../../src/mls/suite-node.ts';
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
 import { EMPTY_HEAD, encodeEntry, type GroupEntry } from '../../../src/wire/entry.ts';
-import type { AccountId, ClientId, DeviceId, Position } from '../../../src/wire/ids.ts';
+import type { ClientId, Position } from '../../../src/wire/ids.ts';
+import { enginePerson, given, introduce, keyPackageOf, NOW, newGroup, suite } from '../../support/engine-people.ts';
 
-const suite = createNodeSuite();
-const DOMAIN = 'chat.example';
-const NOW = Date.now();
 const groupId = new Uint8Array(32).fill(1);
-const roles = { admins: ['alice'.padEnd(32, 'a')], invite: 'admins', join: 'invite' } as const;
-
-async function device(account: string, label: string): Promise<EngineEnv> {
-  const [accountId, deviceId] = [account.padEnd(32, 'a') as AccountId, label.padEnd(32, 'a') as DeviceId];
-  const identity = formatIdentity({ domain: DOMAIN, account: accountId, device: deviceId });
-  const directory = createDirectory(DOMAIN);
-  return {
-    suite,
-    config: createMlsConfig({ validateCredential: (text, key) => directory.validate(text, key) }),
-    sha256: nodeSha256,
-    directory,
-    me: {
-      ...{ account: accountId, device: deviceId, name: account, domain: DOMAIN, identity },
-      keys: await generateSignatureKeys(suite),
-    },
-    now: () => NOW,
-    randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  };
-}
-
-/** Tells bob of accounts with these devices, of which those are revoked. */
-function know(bob: EngineEnv, envs: readonly EngineEnv[], revoked: readonly EngineEnv[] = []): void {
-  for (const { me } of envs) {
-    const devices = envs
-      .filter((each) => each.me.account === me.account)
-      .map((each) => ({
-        ...{ id: each.me.device, signatureKeys: [each.me.keys.signPublic], label: '' },
-        revoked: revoked.includes(each),
-      }));
-    bob.directory.put({ id: me.account, name: me.name, devices, statements: [] });
-  }
-}
 
 const envs: Record<'alice' | 'bob' | 'phone', EngineEnv> = {} as never;
 let joined: Group;
 beforeAll(async () => {
   // alice's group, with bob and his phone
   const [alice, bob, phone] = [
-    await device('alice', 'laptop'),
-    await device('bob', 'desk'),
-    await device('bob', 'phone'),
+    await enginePerson('alice', 'laptop'),
+    await enginePerson('bob', 'desk'),
+    await enginePerson('bob', 'phone'),
   ];
   Object.assign(envs, { alice, bob, phone });
-  for (const each of [alice, bob]) know(each, [alice, bob, phone]);
-  const { identity, keys } = alice.me;
-  const { state } = await createGroup(suite, alice.config, { groupId, identity, keys, roles, now: NOW });
-  const times = { now: NOW, lifetimeMs: 86_400_000, lastResort: false };
-  const packages = await Promise.all(
-    [bob, phone].map(({ me }) => createKeyPackage(suite, { identity: me.identity, keys: me.keys, ...times })),
-  );
+  introduce([alice, bob, phone]);
+  const { state } = await newGroup(alice, { groupId });
+  const packages = await Promise.all([bob, phone].map(keyPackageOf));
   const add = packages.map(({ bytes }) => bytes);
   const made = await createCommit(suite, state, { add, inlineTree: true, groupInfoTree: true, now: NOW });
   const place = { group: groupId, name: 'tea', position: 1 as Position, head: EMPTY_HEAD, epoch: 1 };
   const payload = { ...place, inviter: alice.me.account, welcome: made.welcome! };
   const entry = { kind: 'welcome', time: NOW, sender: alice.me.device, payload } as const;
-  const result = await applyWelcome(bob, undefined, entry, { keyPackage: packages[0]! });
-  if (!('lines' in result)) throw new Error(result.kind);
-  joined = membersAsked(bob, result.group, 1).group;
+  const invited = await given(applyWelcome(bob, undefined, entry, { keyPackage: packages[0]! }));
+  joined = membersAsked(bob, invited.group, 1).group;
 });
+
+/** Bob hears that these devices are revoked, and no others. */
+function hear(...revoked: readonly EngineEnv[]): void {
+  const { alice, bob, phone } = envs;
+  introduce([alice, bob, phone], { to: [bob], revoked });
+}
 
 /** Bob has asked to leave, and knows that these devices are revoked. */
 function leaving(...revoked: readonly EngineEnv[]): Group {
-  const { alice, bob, phone } = envs;
-  know(bob, [alice, bob, phone], revoked);
-  return withExpulsions(bob.directory, startLeaving(bob, joined).group);
+  hear(...revoked);
+  return withExpulsions(envs.bob.directory, startLeaving(envs.bob, joined).group);
 }
 const kinds = (group: Group): string[] => effectsOf(group, nodeSha256).map(({ kind }) => kind);
 const typed = (group: Group): Group => {
@@ -148,17 +109,17 @@ describe('a leave that nobody is left to commit', () => {
 
   test('is found when an own commit, made before it, takes the last other one out: what was proposed is of the old epoch', async () => {
     const { alice, bob, phone } = envs;
-    know(bob, [alice, bob, phone], [alice, phone]);
+    hear(alice, phone);
     const wish = addIntention(joined, 'wish', { kind: 'expel', devices: [alice.me.device, phone.me.device] }).group;
     const committing = (await prepareCommit(bob, wish)).group;
-    know(bob, [alice, bob, phone]);
+    hear();
     const asked = (await proposeLeave(bob, startLeaving(bob, committing).group)).group;
     const taken = proposalAnswered(asked, asked.leaving!.id, { kind: 'accepted' });
     expect(taken.signals).toEqual([{ kind: 'leave', outcome: { kind: 'done' } }]);
     const { id, epoch, body } = taken.group.pending!;
     const place = { group: groupId, position: 2 as Position, time: NOW, sender: bob.me.device };
     const entry: GroupEntry = { kind: 'commit', id, epoch, payload: body.commit, ...place };
-    const merged = (await applyEntry(bob, taken.group, entry, encodeEntry(entry))) as Step;
+    const merged = await given(applyEntry(bob, taken.group, entry, encodeEntry(entry)));
     expect(epochOf(merged.group.mls!)).toBe(2);
     expect(kinds(merged.group)).toEqual(['end-alone']);
     const ended = endAlone(bob, merged.group);

@@ -122,7 +122,7 @@ describe('of whoever reads on behind a gap within its epoch, and is taken out th
     lines.map((line) => (line.kind === 'warning' ? line.text : line.kind));
 
   test('a text that may be among what is gone is not said to be not sent', () => {
-    const ended = failEverything(behind.group, 'out', 1);
+    const ended = failEverything(env, behind.group, 'out', 1);
     expect(denials(ended)).toEqual([
       'Not known whether sent: perhaps',
       'Not known whether sent: said to be taken',
@@ -136,10 +136,26 @@ describe('of whoever reads on behind a gap within its epoch, and is taken out th
     expect(refused).toEqual([open, open, 'out', open, 'out']);
   });
 
+  test('one that the server had placed among what is gone is shown as what it is, and nothing of it is open', () => {
+    const outbox = [
+      sealedItem('placed', 'said to be entry 6', { ordinal: 1, accepted: true, promisedAt: 6 }),
+      // of a place that was read, and is not this text's, nothing is believed
+      sealedItem('denied', 'said to be entry 2', { ordinal: 2, accepted: true, promisedAt: 2 }),
+    ];
+    const read = passGap(env, { ...group, outbox }, { group: bytes, from: 1 as Position, to: 7 as Position, next });
+    const ended = failEverything(env, read.group, 'out', 1);
+    expect(ended.lines).toMatchObject([
+      { kind: 'message', own: true, id: 'placed', text: 'said to be entry 6' },
+      { kind: 'warning', text: 'Not known whether sent: said to be entry 2' },
+    ]);
+    expect(ended.signals).toMatchObject([{ kind: 'sent', localId: 'denied' }]);
+    expect([ended.group.outbox, ended.group.givenUp?.map(({ localId }) => localId)]).toEqual([[], ['denied']]);
+  });
+
   test('one that the server has refused since, or that was typed since, was not sent', () => {
     const since = queueText(behind.group, { localId: 'since' as ClientId, ordinal: 6, text: 'since', time: 7 }).group;
     const answered = messagesAnswered(env, since, [{ id: 'asked', kind: 'stale' }]).group;
-    const [asked, , , , , typed] = denials(failEverything(answered, 'out', 1));
+    const [asked, , , , , typed] = denials(failEverything(env, answered, 'out', 1));
     expect([asked, typed]).toEqual(['Not sent (out): perhaps', 'Not sent (out): since']);
   });
 
@@ -152,6 +168,6 @@ describe('of whoever reads on behind a gap within its epoch, and is taken out th
     });
     expect(parked.group.phase).toBe('parked');
     const back: Group = { ...parked.group, phase: 'member', outbox: keepTexts(parked.group) };
-    expect(denials(failEverything(back, 'out', 1))).toContain('Not known whether sent: perhaps');
+    expect(denials(failEverything(env, back, 'out', 1))).toContain('Not known whether sent: perhaps');
   });
 });

@@ -1,0 +1,25 @@
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { concatBytes, fromBase64Url } from '../../../src/wire/bytes.ts';
+import { encodeReceipt, receiptToSign } from '../../../src/wire/receipt.ts';
+import type { Accepted } from '../../../src/wire/schemas/groups.ts';
+
+export const FAKE_DOMAIN = 'chat.example';
+
+/** PKCS #8 of an Ed25519 key, up to the seed (RFC 8410 §7). */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** Signs as a server does; the key is the same in every run. */
+function createServerKey() {
+  const pkcs8 = concatBytes(PKCS8_PREFIX, new Uint8Array(32).fill(7));
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  const publicKey = fromBase64Url(createPublicKey(privateKey).export({ format: 'jwk' }).x!)!;
+  return { publicKey, sign: (bytes: Uint8Array) => new Uint8Array(sign(null, bytes, privateKey)) };
+}
+
+export const SERVER_KEY = createServerKey();
+
+/** What the server signs about a place in a group; of whatever head, also of one that never was. */
+export function receiptFor(group: Uint8Array, position: number, head: Uint8Array, time: number) {
+  const receipt = encodeReceipt({ v: 1, domain: FAKE_DOMAIN, group, position, head, time });
+  return { receipt, signature: SERVER_KEY.sign(receiptToSign(receipt)) } as Accepted['receipt'];
+}
