@@ -14,12 +14,17 @@ import {
   usage,
 } from './mlschat-settings.ts';
 import { isTask, TAIL_LINES, taskOf } from './mlschat-tasks.ts';
+import { misreadSwitch, parserSentence } from './parser-sentence.ts';
 import { unknownOption } from './unknown-option.ts';
 
 export type { ChatSettings, DeviceSettings, ParsedArguments, SecretSettings } from './mlschat-settings.ts';
 
 const HELP_COLUMNS_MAX = 110;
 const COMPLETION = 'completion';
+/** What a shell asks when Tab is pressed; the words typed so far follow. */
+const COMPLETING = '--get-yargs-completions';
+/** Options that are on or off. */
+const SWITCHES = ['follow', 'json', 'encrypt', 'long', 'yes'];
 /** Of `send`, whose words are one list. */
 const MANY_WORDS = { 'duplicate-arguments-array': true, 'parse-numbers': false };
 
@@ -137,7 +142,7 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
       requiresArg: true,
       describe: `renew your keys after so many days (${ROTATION.afterMs / DAY_MS}); 0: never`,
     })
-    .completion(COMPLETION, 'Print a script that completes this command in your shell.')
+    .completion(COMPLETION, 'Print a script that completes this command in your shell.', offered)
     .example('mlschat tea alice', 'chat')
     .example('mlschat send tea alice the kettle is on', 'one message; a group of the name "send" is "#send"')
     .example("printf 'hi\\n' | mlschat tea alice", 'send a line and end when it is sent')
@@ -152,13 +157,17 @@ export async function parseChatArguments(argv: readonly string[], context: Argum
       failure ??= message || error?.message || 'the arguments are not understood';
     });
   if (argv.length === 1 && argv[0] === COMPLETION) return { kind: 'text', text: await completionScript() };
+  const misread = misreadSwitch(argv, SWITCHES);
+  if (misread !== undefined) return usage(misread);
   const parse = (words: readonly string[]) =>
     parser.parseAsync([...words], {}, (_error, _argv, output) => {
       text = output;
     });
   const parsed = await parse(argv);
+  // whatever is typed so far, Tab never does it
+  if (argv[0] === COMPLETING) return { kind: 'text', text };
   if (failure !== undefined) {
-    const sentence = sentenceOf(failure, parsed._[0]);
+    const sentence = parserSentence(failure, parsed._[0]);
     await parse([...parsed._.slice(0, 1).map(String), '--help']);
     return usage(unknownOption(argv, text) ?? sentence);
   }
@@ -228,8 +237,15 @@ function named<Options>(command: Argv<Options>) {
     });
 }
 
-function sentenceOf(failure: string, command: string | number | undefined): string {
-  if (!failure.startsWith('Not enough non-option arguments')) return failure;
-  if (command === 'link') return 'link needs the id of your account; /link on your other device shows it';
-  return 'a group and a user name are needed';
+/** What fits, but for the mark of the command that has no name; and what turns a switch off that is on by itself. */
+function offered(
+  _current: string,
+  _typed: unknown,
+  fitting: (done: (error: Error | null, words: string[] | undefined) => void) => void,
+  done: (words: string[]) => void,
+): void {
+  fitting((_error, words = []) => {
+    const named = words.filter((word) => !word.startsWith('$0'));
+    done(named.flatMap((word) => (word === '--follow' ? [word, '--no-follow'] : [word])));
+  });
 }

@@ -68,7 +68,9 @@ async function chat(settings: ChatSettings, io: ChatProcess, client: ChatClient)
       err: row(stderr),
     });
   }
-  if (stdin.isTTY === true && stdout.isTTY === true && !json && follow !== false) {
+  // a terminal that cannot move its cursor is written on as a pipe is
+  const canDraw = stdin.isTTY === true && stdout.isTTY === true && io.env['TERM'] !== 'dumb';
+  if (canDraw && !json && follow !== false) {
     const { force } = io;
     const suspend = () => io.suspend();
     const common = { client, group, userName, since, palette, signal, suspend, now: Date.now, notify };

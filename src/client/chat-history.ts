@@ -53,6 +53,8 @@ export type HistoryContent =
       readonly removed: readonly Person[];
       /** Those of `removed` that had asked to go. Present when there are any. */
       readonly left?: readonly Person[];
+      /** Those of `added` and `removed` whose account was a member before and is one still. Present when there are any. */
+      readonly devices?: readonly Person[];
       readonly rotated: boolean;
       /** Present when the commit changed who administers the group, or who may invite. */
       readonly appointed?: readonly Person[];

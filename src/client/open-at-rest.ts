@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { ClientError } from './client-error.ts';
 import { type RepairOutcome, type RepairPlan, repairStore } from './repair/repair-store.ts';
 import { openClientFolder } from './runner/folder.ts';
@@ -51,6 +52,8 @@ async function keptPaths(dir: string, sealed: boolean): Promise<readonly string[
 }
 
 async function locked<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
+  // looking at a folder that is none makes none
+  if (!existsSync(dir)) throw new ClientError('refused', `there is no client in ${dir}`);
   const folder = openClientFolder(dir);
   try {
     return await work();

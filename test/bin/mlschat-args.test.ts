@@ -84,6 +84,12 @@ describe('wrong use is told in a sentence', () => {
     [['tea', '../../alice'], /the user name "..\/..\/alice" cannot be/],
     [['tea', '#alice'], /a name has no "#"/],
     [['tea', 'a'.repeat(33)], /at most 32 characters/],
+    [['tea', 'alice', 'and', 'more'], /^"and more" is too much$/],
+    [['tea', 'alice', '--config'], /^--config needs a value$/],
+    [['tail', 'tea', 'alice', '-n'], /^-n needs a value$/],
+    [['tea', 'alice', '--notify', 'gong'], /^--notify "gong" is none of bell, osc9, off$/],
+    [['tea', 'alice', '--json=maybe'], /^--json is on or off: .*, without "maybe"$/],
+    [['tea', 'alice', '--no-follow=0'], /^--follow is on or off/],
   ])('%j', async (argv, reason) => {
     const parsed = await parse(argv);
     expect(parsed).toMatchObject({ kind: 'usage', reason: expect.stringMatching(reason) });
@@ -218,7 +224,20 @@ describe('one thing to be done', () => {
   test('shells complete commands and flags', async () => {
     const script = await parse(['completion']);
     expect(script).toMatchObject({ kind: 'text', text: expect.stringContaining('mlschat --get-yargs-completions') });
-    const found = await parse(['--get-yargs-completions', 'mlschat', 'se']);
-    expect(found).toMatchObject({ kind: 'text', text: expect.stringContaining('send') });
+    const offered = async (...words: string[]) => {
+      const found = await parse(['--get-yargs-completions', 'mlschat', ...words]);
+      return found.kind === 'text' ? found.text.split('\n') : found;
+    };
+    expect(await offered('se')).toContain('send');
+    expect(await offered('')).not.toContain('$0');
+    expect(await offered('tea', 'alice', '--fo')).toContain('--no-follow');
+    expect(await offered('--notify', '')).toEqual(['bell', 'osc9', 'off']);
   });
+
+  test.each([['tail'], ['send', 'tea', 'bob', 'hi'], ['export', 'tea', 'bob'], ['tea', 'bob', '--bogus']])(
+    'Tab never does what is typed so far: %s',
+    async (...words) => {
+      expect(await parse(['--get-yargs-completions', 'mlschat', ...words])).toMatchObject({ kind: 'text' });
+    },
+  );
 });

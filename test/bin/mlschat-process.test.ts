@@ -42,7 +42,7 @@ async function openChat(name: string): Promise<Window> {
   return window;
 }
 
-describe.skipIf(!BUILT)('mlschat as a program, against a real server', { timeout: 180_000 }, () => {
+describe.skipIf(!BUILT)('mlschat as a program, against a real server', { timeout: 600_000 }, () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'mlschat-process-'));
     await startServer('0');

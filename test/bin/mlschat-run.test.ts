@@ -93,6 +93,15 @@ describe('terminals', () => {
     expect(client.control.closed).toBe(true);
   });
 
+  test('a terminal that can only print is written on as a pipe is', async () => {
+    const { io, out } = piped('hi\n/quit\n');
+    const stdin = Object.assign(io.stdin, { isTTY: true });
+    const stdout = Object.assign(io.stdout, { isTTY: true });
+    const dumb = { ...io, stdin, stdout, env: { TERM: 'dumb' } };
+    expect(await runMlschat(SETTINGS, dumb, async () => teaClient())).toBe(0);
+    expect(out()).toBe('Connected to group: tea\n#tea <alice> hi\nGoodbye!\n');
+  });
+
   test('on a terminal with --no-follow the news are printed and nobody is waited for', async () => {
     const { io, out } = piped('');
     const stdin = Object.assign(new PassThrough(), { isTTY: true });

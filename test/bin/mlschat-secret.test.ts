@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -82,6 +82,17 @@ test('S7: encrypt and passwd name what they left as it was, and how to remove it
     expect(said.slice(-3)).toEqual(["  rm -r '/c'\\''s/store.damaged-1'", "  rm -r '/c/store.damaged-2'", '']);
     expect(said.at(-4)).toMatch(kind === 'encrypt' ? /NOT encrypted/ : /the passphrase of their time/);
   }
+});
+
+test('encrypt and passwd of a folder that is none say so and make none', async () => {
+  const { io, shown } = terminal([]);
+  const config = join(folder, 'nobody');
+  const load = () => import('../../src/client/open-at-rest.ts');
+  for (const kind of ['encrypt', 'passwd'] as const) {
+    expect(await runMlschatAtRest({ kind, config }, io, load)).toBe(1);
+  }
+  await until(() => shown() === `mlschat: there is no client in ${config}\n`.repeat(2));
+  expect(existsSync(config)).toBe(false);
 });
 
 test('encrypt and passwd say what they did, and end with 1 and a sentence when they could not', async () => {

@@ -13,4 +13,6 @@ export interface CommandContext {
   /** Sends to the group talked in, and shows it while it waits. */
   send(text: string, how: SendAs): Promise<unknown>;
   quit(): void;
+  /** Whether the server was away when it was last heard of: trying it again is no news. */
+  away(): boolean;
 }

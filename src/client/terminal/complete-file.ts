@@ -27,7 +27,8 @@ export interface TypedPath {
 
 /** The path of a file that ends at the cursor; `undefined` where no command is told one. */
 export function pathBefore(beforeCursor: string): TypedPath | undefined {
-  const [, name = '', rest = ''] = /^\/([a-z]+)(\s[\s\S]*)$/.exec(beforeCursor) ?? [];
+  const [, typed = '', rest = ''] = /^\/([a-z]+)(\s[\s\S]*)$/i.exec(beforeCursor) ?? [];
+  const name = typed.toLowerCase();
   const before = Object.hasOwn(WORDS_BEFORE_FILE, name) ? WORDS_BEFORE_FILE[name as CommandName] : undefined;
   if (before === undefined) return undefined;
   const text = new RegExp(`^\\s+(?:\\S+\\s+){${before}}([\\s\\S]*)$`).exec(rest)?.[1];

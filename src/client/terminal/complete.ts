@@ -39,7 +39,7 @@ export function complete(beforeCursor: string, known: Completable): Completion |
 function wordsFor(line: string, from: number, word: string, known: Completable): readonly string[] {
   if (!line.startsWith('/') || line.startsWith('//')) return word === '' ? NOTHING : known.members;
   if (from === 0) return COMMAND_NAMES.map((name) => `/${name}`);
-  const command = line.slice(1).split(/\s/, 1)[0] ?? '';
+  const command = (line.slice(1).split(/\s/, 1)[0] ?? '').toLowerCase();
   const spec: CommandSpec | undefined = Object.hasOwn(COMMANDS, command)
     ? COMMANDS[command as keyof typeof COMMANDS]
     : undefined;
@@ -57,6 +57,8 @@ function wordsFor(line: string, from: number, word: string, known: Completable):
     case 'verify':
       if (taken.length === 2) return known.people;
       return taken.length === 3 ? [CONFIRMATION] : NOTHING;
+    case 'body':
+      return word === '' ? NOTHING : known.members;
     case 'switch':
       return taken.length === 2 ? ['on', 'off'] : NOTHING;
     case 'device':

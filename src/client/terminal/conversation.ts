@@ -20,7 +20,8 @@ import { neutralise } from './neutralise.ts';
 import { createUnsent, type Unsent } from './unsent.ts';
 
 interface ConversationView {
-  lines(lines: readonly HistoryLine[]): void;
+  /** `read`: they were shown before, and stand there for what is talked about. */
+  lines(lines: readonly HistoryLine[], read?: 'read'): void;
   /** Rows the program says itself. Harmless already. */
   say(rows: readonly string[]): void;
   /** What it says about its own state: connection, invitations that are missing. */
@@ -40,6 +41,8 @@ export interface ConversationOptions {
   readonly since?: Cursor | undefined;
   /** Lines read before that are shown when a group is entered. */
   readonly contextLines: number;
+  /** Whether one waits for an invitation that is missing; by default so. */
+  readonly waits?: boolean | undefined;
   /** Said after `Connected to group`; `undefined`: nothing is said at all. */
   readonly greeting: readonly string[] | undefined;
   readonly view: ConversationView;
@@ -64,6 +67,8 @@ export interface Conversation {
   notes(): string[];
   known(): Completable;
   online(): boolean;
+  /** The server did not answer, and has not since. */
+  away(): boolean;
   stop(): void;
 }
 
@@ -123,9 +128,12 @@ export function createConversation(options: ConversationOptions): Conversation {
       return 'entered';
     }
     const outcome = await client.openGroup(wanted);
-    if (outcome.kind === 'not-invited') {
+    // everybody may come into an open one; who has left it, or was put out, has to say so: /join
+    const mayJoin = outcome.kind === 'not-invited' && local === undefined;
+    const isIn = !mayJoin || 'group' in (await client.joinGroup(wanted));
+    if (outcome.kind === 'not-invited' && !(mayJoin && isIn)) {
       awaited = true;
-      view.aside(notInvitedRows(wanted, outcome.administrators, 'opens'));
+      view.aside(notInvitedRows(wanted, outcome.administrators, options.waits === false ? 'ended' : 'opens'));
       return 'not-invited';
     }
     const group = await refreshGroups();
@@ -256,6 +264,7 @@ export function createConversation(options: ConversationOptions): Conversation {
     }),
     pull: () => shown.pull(),
     online: () => connection.state === 'online',
+    away: () => connection.state === 'offline',
     stop: () => {
       stopped = true;
       shown.stop();

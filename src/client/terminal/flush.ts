@@ -1,4 +1,5 @@
 import type { ChatClient } from '../chat-client.ts';
+import { unsentText } from './explain.ts';
 
 /** How long the end waits without any progress for a server that is away; what is unsent stays in the outbox. */
 export const FLUSH_ROUND_MS = 10_000;
@@ -19,6 +20,12 @@ export async function flushOutbox(
     before = left;
     if ((await client.status()).connection.state === 'offline') return left;
   }
+}
+
+/** What is said of messages that are left: of a server that is there nobody is told that it is not (a signal came first). */
+export async function unsentReason(client: Pick<ChatClient, 'status'>, unsent: number): Promise<string> {
+  const { connection } = await client.status();
+  return connection.state === 'online' ? unsentText(unsent) : `the server cannot be reached: ${unsentText(unsent)}`;
 }
 
 /** Resolves when the signal fires; never without one. */

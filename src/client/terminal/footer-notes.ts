@@ -28,7 +28,7 @@ function unsentNotes({ unsent, current, userName }: NotesState): string[] {
     .slice(-UNSENT_SHOWN_MAX)
     .map(({ text, action }) => `${group} ${action === true ? `* ${name}` : `<${name}>`} ${neutralise(text)} …`);
   const hidden = unsent.length - shown.length;
-  return hidden > 0 ? [`… ${hidden} more wait to be sent`, ...shown] : shown;
+  return hidden > 0 ? [`… ${hidden} more ${hidden === 1 ? 'waits' : 'wait'} to be sent`, ...shown] : shown;
 }
 
 function statusNote({ groups, current, connection, catchingUp }: NotesState): string[] {

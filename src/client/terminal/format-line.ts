@@ -1,4 +1,4 @@
-import type { AccountLine, HistoryLine } from '../chat-client.ts';
+import type { AccountLine, HistoryLine, Person } from '../chat-client.ts';
 import { messageRows, speaker, topicText } from './message-text.ts';
 import { neutralise, neutraliseRows } from './neutralise.ts';
 import type { Palette } from './palette.ts';
@@ -10,6 +10,8 @@ export interface LineStyle {
   readonly me: string;
   /** Cells a row may take; `undefined` in pipes, where nothing is wrapped. */
   readonly columns?: number | undefined;
+  /** Rows a line may take, at least two; what is cut is counted. */
+  readonly rowsMax?: number | undefined;
 }
 
 /**
@@ -27,7 +29,7 @@ export function formatLine(line: HistoryLine, style: LineStyle): string[] {
   const name = speaker(who.name, line);
   const body = line.kind === 'message' ? messageRows(line) : [describe(line, style.me)];
   const [first = '', ...rest] = body;
-  const rows = wrapRows([`${group} ${name} ${first}`, ...rest], style.columns);
+  const rows = cutRows(wrapRows([`${group} ${name} ${first}`, ...rest], style.columns), style.rowsMax);
   const head = `${group} ${name}`;
   const colour = `${palette.group(group)} ${palette.person(who.account, name)}`;
   const quiet = line.kind !== 'message' || line.file !== undefined || line.deleted === true;
@@ -36,6 +38,12 @@ export function formatLine(line: HistoryLine, style: LineStyle): string[] {
     const text = row.slice(plainHead.length);
     return (plainHead && colour) + (quiet && text !== '' ? palette.faint(text) : text);
   });
+}
+
+function cutRows(rows: readonly string[], max = Number.POSITIVE_INFINITY): readonly string[] {
+  if (rows.length <= max) return rows;
+  const hidden = rows.length - max + 1;
+  return [...rows.slice(0, max - 1), `  … ${hidden.toLocaleString('en')} more rows`];
 }
 
 type ControlLine = Exclude<HistoryLine, { kind: 'message' | 'warning' }>;
@@ -78,24 +86,42 @@ function accountChange({ change, what }: AccountLine): string {
 }
 
 function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
-  const { added, left = [], rotated, appointed = [], dismissed = [], invite, join } = line;
-  const removed = line.removed.filter(({ account }) => !left.some((each) => each.account === account));
+  const { left = [], devices = [], rotated, appointed = [], dismissed = [], invite, join } = line;
+  // of whom only a device came or went, nobody did
+  const isPerson = ({ device }: Person) => !devices.some((each) => each.device === device);
+  const ofDevices = (verb: string, people: readonly Person[]) => {
+    const owners = namesEach(people.filter((person) => !isPerson(person)));
+    return owners.map((name) => `${verb} a device of ${name}`);
+  };
+  const came = line.added.filter(isPerson);
+  const joined = came.some(({ account }) => account === line.by.account);
+  const added = came.filter(({ account }) => account !== line.by.account);
+  const went = line.removed.filter(isPerson);
+  const removed = went.filter(({ account }) => !left.some((each) => each.account === account));
+  const gone = left.filter(isPerson);
   const parts = [
+    ...(joined ? ['joined'] : []),
     ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
+    ...ofDevices('added', line.added),
     ...(removed.length > 0 ? [`removed ${namesOf(removed)}`] : []),
-    ...(left.length > 0 ? [`${namesOf(left)} left`] : []),
+    ...ofDevices('removed', line.removed),
+    ...(gone.length > 0 ? [`${namesOf(gone)} left`] : []),
     ...(appointed.length > 0 ? [`made ${namesOf(appointed)} administrator`] : []),
     ...(dismissed.length > 0 ? [`${namesOf(dismissed)} no longer administers`] : []),
     ...(invite === undefined
       ? []
       : [invite === 'members' ? 'every member may invite' : 'only administrators may invite']),
     ...(join === undefined ? [] : [join === 'open' ? 'everybody may join' : 'nobody joins uninvited']),
-    ...(rotated && added.length + line.removed.length === 0 ? ['renewed keys'] : []),
+    ...(rotated && line.added.length + line.removed.length === 0 ? ['renewed keys'] : []),
   ];
   return parts.length > 0 ? ` ${parts.join(', ')}` : '';
 }
 
 /** Names of people, harmless, each once. */
 export function namesOf(people: readonly { readonly name: string }[]): string {
-  return [...new Set(people.map((person) => neutralise(person.name)))].join(', ');
+  return namesEach(people).join(', ');
+}
+
+function namesEach(people: readonly { readonly name: string }[]): readonly string[] {
+  return [...new Set(people.map((person) => neutralise(person.name)))];
 }

@@ -11,7 +11,9 @@ export async function joinGroup(wanted: string, { client, say, switchTo, current
   if (!('group' in outcome)) return say(joinRows(wanted, outcome));
   const group = (await client.groups()).find((each) => each.group === outcome.group);
   if (group === undefined) return;
-  if (group.group === current?.group) return say([`you are in #${neutralise(group.name)} already`]);
+  if (group.group === current?.group) {
+    return say([`you are in #${neutralise(group.name)} ${outcome.kind === 'joined' ? 'again' : 'already'}`]);
+  }
   return switchTo(group);
 }
 

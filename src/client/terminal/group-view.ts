@@ -11,7 +11,8 @@ const UNREAD_LINES_MAX = 200;
 interface GroupViewOptions {
   readonly client: ChatClient;
   readonly view: {
-    lines(lines: readonly HistoryLine[]): void;
+    /** `read`: they were shown before, and stand there for what is talked about. */
+    lines(lines: readonly HistoryLine[], read?: 'read'): void;
     say(rows: readonly string[]): void;
     warn(text: string): void;
     changed(): void;
@@ -49,13 +50,13 @@ export function createGroupView({ client, view, unsent, contextLines, failed }: 
   let members: readonly string[] = [];
   let tail: Tail | undefined;
 
-  const show = (group: GroupId, lines: readonly HistoryLine[]) => {
+  const show = (group: GroupId, lines: readonly HistoryLine[], read?: 'read') => {
     if (lines.length === 0 || group !== current) return;
     for (const line of lines) {
       if (line.kind === 'message') people.add(line.sender.name);
       if (line.kind === 'message' && line.own) unsent.settled(line.id);
     }
-    view.lines(lines);
+    view.lines(lines, read);
     view.changed();
     const changed = lines.some((line) => line.kind === 'membership' || line.kind === 'joined');
     if (changed) void learnMembers(group).catch(failed);
@@ -80,7 +81,7 @@ export function createGroupView({ client, view, unsent, contextLines, failed }: 
     if (since !== undefined) return since;
     const lines = newest.filter((line) => line.cursor !== undefined);
     const parts = fresh ? { read: [], unread: lines } : splitUnread(lines, unread);
-    show(group, contextLines > 0 ? parts.read.slice(-contextLines) : []);
+    show(group, contextLines > 0 ? parts.read.slice(-contextLines) : [], 'read');
     if (unread > UNREAD_LINES_MAX) view.say([`${unread} messages are unread; the newest follow`]);
     else if (contextLines > 0 && parts.unread.length > 0 && parts.read.length > 0) view.say(['── unread ──']);
     show(group, parts.unread);

@@ -2,8 +2,11 @@
 export const WAITING_MAX = 1000;
 
 export interface InOrder {
-  /** Runs a job when those before it are done, or have taken longer than the patience. `false`: too many wait already. */
-  add(job: () => Promise<void>): boolean;
+  /**
+   * Runs a job when those before it are done, or have taken longer than the patience; a job can ask whether it has. `false`:
+   * too many wait already.
+   */
+  add(job: (isLate: () => boolean) => Promise<void>): boolean;
   /** Resolves when nothing waits or runs. */
   idle(): Promise<void>;
 }
@@ -20,18 +23,22 @@ export function createInOrder(patienceMs: number, onFailure: (error: unknown) =>
     add: (job) => {
       if (running.size >= WAITING_MAX) return false;
       let begun: () => void = () => {};
+      let late = false;
       const hasBegun = new Promise<void>((resolve) => {
         begun = resolve;
       });
       const done = tail
         .then(() => {
           begun();
-          return job();
+          return job(() => late);
         })
         .catch(onFailure);
       running.add(done);
       void done.then(() => running.delete(done));
-      tail = hasBegun.then(() => withPatience(done, patienceMs));
+      const lose = () => {
+        late = true;
+      };
+      tail = hasBegun.then(() => withPatience(done, patienceMs, lose));
       return true;
     },
     idle: async () => {
@@ -40,11 +47,14 @@ export function createInOrder(patienceMs: number, onFailure: (error: unknown) =>
   };
 }
 
-async function withPatience(done: Promise<void>, patienceMs: number): Promise<void> {
+async function withPatience(done: Promise<void>, patienceMs: number, lose: () => void): Promise<void> {
   if (!Number.isFinite(patienceMs)) return done;
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, patienceMs);
+    timer = setTimeout(() => {
+      lose();
+      resolve();
+    }, patienceMs);
   });
   await Promise.race([done, patience]);
   clearTimeout(timer);

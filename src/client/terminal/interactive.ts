@@ -11,6 +11,7 @@ import type { KeyMeaning } from './keys.ts';
 import { createLineInput } from './line-input.ts';
 import { createNotifier, type Notify } from './mention.ts';
 import { isMessageCommand } from './message-commands.ts';
+import { neutralise } from './neutralise.ts';
 import type { Palette } from './palette.ts';
 import { type Input, parseInput } from './parse-input.ts';
 import { runCommand } from './run-command.ts';
@@ -24,6 +25,8 @@ import { wrapRows } from './wrap.ts';
 const COMMAND_PATIENCE_MS = 2000;
 /** Lines of the conversation shown when a group is entered, so that one sees what the talk was about. */
 const CONTEXT_LINES = 12;
+/** Rows of each of them: what was pasted once is not all of the screen again and again; /history has it whole. */
+const CONTEXT_LINE_ROWS = 6;
 /** How long leaving waits for messages to go out when the server is there. */
 const QUIT_FLUSH_MS = 2000;
 
@@ -90,7 +93,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     since: options.since,
     contextLines: CONTEXT_LINES,
     greeting: commandRows(),
-    view: { lines: (lines) => showLines(lines), say, aside: say, warn, changed: () => redraw(), arrived },
+    view: { lines: showLines, say, aside: say, warn, changed: () => redraw(), arrived },
   });
 
   function arrived(line: HistoryLine, name: string, muted: boolean): void {
@@ -98,8 +101,9 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     if (call !== undefined && !closing) output.write(call);
   }
 
-  function showLines(lines: readonly HistoryLine[]): void {
-    const style = { palette, me: status.me.account, columns: screen.columns - 1 };
+  function showLines(lines: readonly HistoryLine[], read?: 'read'): void {
+    const rowsMax = read === undefined ? undefined : CONTEXT_LINE_ROWS;
+    const style = { palette, me: status.me.account, columns: screen.columns - 1, rowsMax };
     const rows: string[] = [];
     typed.interrupted();
     for (const line of lines) {
@@ -140,7 +144,7 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
   }
 
   const inputs = createInOrder(COMMAND_PATIENCE_MS, (error) => warn(explain(error)));
-  const perform = async (meant: Input, line: string, mine: TypedLine): Promise<void> => {
+  const perform = async (meant: Input, line: string, mine: TypedLine, isLate: () => boolean): Promise<void> => {
     switch (meant.kind) {
       case 'nothing':
         return;
@@ -150,14 +154,19 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
         if (!(await conversation.send(meant.text.replace(/\n+$/, '')))) input.giveBack(line);
         return;
       case 'command': {
-        const { current, send } = conversation;
+        const { current, send, away } = conversation;
         const answer = (rows: readonly string[]) => mine.say(wrapped(rows));
-        const switchTo = (group: GroupStatus) => {
+        const switchTo = async (group: GroupStatus) => {
+          // what is being typed meanwhile is meant for where it is typed
+          if (isLate() && input.editor().text !== '') {
+            const name = neutralise(group.name);
+            return answer([`you are in #${name} now; /switch ${name} goes there`]);
+          }
           lastTime = undefined; // another talk: when it was held is said again
           return conversation.switchTo(group);
         };
         const quit = () => finish();
-        const context = { client, current: current(), say: answer, show: showAgain, switchTo, send, quit };
+        const context = { client, current: current(), say: answer, show: showAgain, switchTo, send, quit, away };
         return runCommand(meant.name, meant.args, context);
       }
       default:
@@ -169,10 +178,10 @@ export async function runInteractive(options: InteractiveOptions): Promise<void>
     const meant = parseInput(line);
     if (meant.kind === 'nothing') return;
     const mine = typed.add(line, echoOf(meant));
-    const job = async () => {
+    const job = async (isLate: () => boolean) => {
       mine.begin();
       try {
-        await perform(meant, line, mine);
+        await perform(meant, line, mine, isLate);
       } catch (error) {
         mine.say(warning(explain(error)));
       } finally {

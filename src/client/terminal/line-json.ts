@@ -36,6 +36,7 @@ function contentOf(line: HistoryLine): Record<string, unknown> {
         added: line.added.map(personOf),
         removed: line.removed.map(personOf),
         ...(line.left === undefined ? {} : { left: line.left.map(personOf) }),
+        ...(line.devices === undefined ? {} : { devices: line.devices.map(personOf) }),
         rotated: line.rotated,
         ...(line.appointed === undefined
           ? {}

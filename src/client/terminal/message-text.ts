@@ -18,6 +18,8 @@ export function messageRows(line: MessageLine): string[] {
   const { text, file, position, replaces, deleted, edited, topic } = line;
   if (topic === true) return [topicText(text)];
   if (deleted === true) return [replaces === undefined ? '[taken back]' : '[took back a message]'];
+  // what it said was taken back since, or was said otherwise again
+  if (replaces !== undefined && text === '') return ['[edited a message]'];
   if (file !== undefined) {
     // a file that is not placed yet cannot be fetched
     return [position === undefined ? `[${neutralise(text)}]` : `[${neutralise(text)}, /save ${position}]`];

@@ -39,10 +39,12 @@ export async function unpackRows(args: readonly string[], client: Client): Promi
     const outcome = await unpackHistory(client, path, code);
     if (outcome.kind === 'refused') return [`not taken from ${shown}: ${outcome.reason}; nothing was changed`];
     const { messages, added, unknown } = outcome;
-    const left =
-      messages === added ? '' : `; of ${countOf(messages, 'message')} in it the others are here, or not to be`;
+    const others = 'here already, or not for this device';
+    const left = messages === added ? '' : `; the other ${(messages - added).toLocaleString('en')} in it: ${others}`;
     return [
-      `${countOf(added, 'message')} from before this device joined ${added === 1 ? 'was' : 'were'} added${left}`,
+      added === 0 && messages > 0
+        ? `nothing was added: ${countOf(messages, 'message')} in it, all ${others}`
+        : `${countOf(added, 'message')} from before this device joined ${added === 1 ? 'was' : 'were'} added${left}`,
       ...(unknown.length === 0
         ? []
         : [`not taken, because this device is not there: ${unknown.map((name) => `#${neutralise(name)}`).join(', ')}`]),

@@ -14,6 +14,16 @@ const POLICY_TEXT = Object.entries(POLICIES)
 /** Says that a safety number was compared. */
 export const CONFIRMATION = 'yes';
 
+/** What commands need that take something else than names. */
+const NEEDED: Readonly<Partial<Record<CommandName, string>>> = {
+  send: 'a file',
+  save: 'the number that stands beside a file',
+  export: 'a file',
+  pack: 'a file',
+  unpack: 'a file and its code',
+  revoke: 'a device',
+};
+
 /** Makes a group opaque. */
 export const PRIVATE_FLAG = '--private';
 
@@ -61,7 +71,7 @@ function checkBody(name: CommandName, text: string): Input {
 function checkArguments(name: CommandName, args: readonly string[]): Input {
   const { usage, args: wanted } = COMMANDS[name];
   const mistake = (reason: string): Input => ({ kind: 'mistake', reason: `${reason}; use it like this: ${usage}` });
-  if (wanted === 'none') return args.length === 0 ? { kind: 'command', name, args } : mistake(`/${name} takes no name`);
+  if (wanted === 'none') return args.length === 0 ? { kind: 'command', name, args } : mistake(`/${name} stands alone`);
   if (wanted === 'policy') {
     const [policy = '', value = ''] = args;
     const isPolicy = args.length === 2 && (POLICIES[policy]?.includes(value) ?? false);
@@ -82,7 +92,8 @@ function checkArguments(name: CommandName, args: readonly string[]): Input {
     return { kind: 'command', name, args: confirmed === undefined ? [check.name] : [check.name, confirmed] };
   }
   if (wanted === 'text' || wanted === 'device') {
-    if (args.length === 0 && name !== 'link') return mistake(`/${name} needs to be told which`);
+    const needed = NEEDED[name];
+    if (args.length === 0 && needed !== undefined) return mistake(`/${name} needs ${needed}`);
     return { kind: 'command', name, args };
   }
   if (wanted === 'command') return mistake(`/${name} takes one command`);

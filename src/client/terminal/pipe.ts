@@ -2,8 +2,8 @@ import type { Cursor } from '../../wire/ids.ts';
 import type { ChatClient, HistoryLine } from '../chat-client.ts';
 import { recoveryRows } from './account-rows.ts';
 import { type Conversation, createConversation } from './conversation.ts';
-import { errorCode, explain, isUnreachable, unsentText } from './explain.ts';
-import { aborted, FLUSH_ROUND_MS, flushOutbox } from './flush.ts';
+import { errorCode, explain, isUnreachable } from './explain.ts';
+import { aborted, FLUSH_ROUND_MS, flushOutbox, unsentReason } from './flush.ts';
 import { formatLine } from './format-line.ts';
 import { lineToJson } from './line-json.ts';
 import type { Palette } from './palette.ts';
@@ -72,6 +72,7 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
     userName: options.userName,
     since: options.since,
     contextLines: 0,
+    waits: options.follow !== false,
     greeting: quiet ? undefined : [],
     view: {
       lines: (lines) => lines.forEach(print),
@@ -95,10 +96,12 @@ export async function runPipe(options: PipeOptions): Promise<ExitCode> {
     const quit = () => {
       quitting = true;
     };
-    const { current, switchTo, send } = conversation;
+    const { current, switchTo, send, away } = conversation;
     const style = { palette, me: account };
     const show = (lines: readonly HistoryLine[]) => say(lines.flatMap((line) => formatLine(line, style)));
-    await runCommand(input.name, input.args, { client, current: current(), say, show, switchTo, send, quit });
+    await runCommand(input.name, input.args, {
+      ...{ client, current: current(), say, show, switchTo, send, quit, away },
+    });
   };
 
   const sendAll = async (): Promise<void> => {
@@ -139,7 +142,7 @@ async function finish(
 ): Promise<ExitCode> {
   const unsent = await flushOutbox(client, signal);
   if (unsent > 0) {
-    err(`the server cannot be reached: ${unsentText(unsent)}`);
+    err(await unsentReason(client, unsent));
     return EXIT.unsent;
   }
   if (quitting) return EXIT.done;

@@ -20,8 +20,8 @@ const AWAY_NOTE_AFTER_MS = 250;
 
 /** Runs one command and says what came of it. @throws what the client throws; nothing is changed then. */
 export async function runCommand(name: CommandName, args: readonly string[], context: CommandContext): Promise<void> {
-  const note = awayNote(name, (await context.client.status()).connection);
-  if (note === undefined) return perform(name, args, context);
+  const note = awayNote(name);
+  if (note === undefined || !context.away()) return perform(name, args, context);
   const timer = setTimeout(() => context.say([note]), AWAY_NOTE_AFTER_MS);
   try {
     await perform(name, args, context);

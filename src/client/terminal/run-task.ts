@@ -3,9 +3,9 @@ import { foldName } from '../../wire/names.ts';
 import type { ChatClient, GroupStatus, HistoryLine } from '../chat-client.ts';
 import { recoveryRows } from './account-rows.ts';
 import { MESSAGE_MAX_LENGTH } from './editor.ts';
-import { explain, isUnreachable, unsentText } from './explain.ts';
+import { explain, isUnreachable } from './explain.ts';
 import { exportHistory, historyRows, wantsJson } from './export-history.ts';
-import { flushOutbox } from './flush.ts';
+import { flushOutbox, unsentReason } from './flush.ts';
 import { formatLine } from './format-line.ts';
 import { joinRows } from './join-rows.ts';
 import { lineToJson } from './line-json.ts';
@@ -68,7 +68,7 @@ async function findGroup({ client, group, err }: TaskOptions): Promise<GroupStat
   if (here !== undefined) return here;
   const outcome = await client.joinGroup(group);
   if ('group' in outcome) return byName();
-  for (const row of joinRows(group, outcome)) err(row);
+  for (const row of joinRows(group, outcome, 'ended')) err(row);
   return undefined;
 }
 
@@ -90,7 +90,7 @@ async function send(options: TaskOptions, group: GroupStatus, typed: string): Pr
   try {
     await client.send(group.group, text);
     const unsent = await flushOutbox(client, signal);
-    if (unsent > 0) err(`the server cannot be reached: ${unsentText(unsent)}`);
+    if (unsent > 0) err(await unsentReason(client, unsent));
     if (refused !== undefined) err(`not sent: ${neutralise(refused)}`);
     return unsent > 0 ? EXIT.unsent : refused === undefined ? EXIT.done : EXIT.error;
   } finally {

@@ -1,5 +1,5 @@
 import type { Palette } from './palette.ts';
-import { graphemesOf, graphemeWidth, textWidth } from './text-width.ts';
+import { graphemesOf, graphemeWidth, textWidth, truncate } from './text-width.ts';
 
 /** What of a terminal the screen writes to; `process.stdout` is one. */
 export interface TerminalOutput {
@@ -129,7 +129,9 @@ export function layOut(footer: Footer, columns: number, rowsMax: number, palette
   rows.push(row);
   // A cursor in a full row's free last cell would be column `room`: that cell exists.
   const window = windowAround(rows, cursorRow, Math.max(TEXT_ROWS_MIN, Math.floor(rowsMax * TEXT_SHARE)), palette);
-  const notes = footer.notes.slice(0, Math.max(0, rowsMax - window.rows.length)).map((note) => palette.faint(note));
+  const notes = footer.notes
+    .slice(0, Math.max(0, rowsMax - window.rows.length))
+    .map((note) => palette.faint(truncate(note, room)));
   return {
     rows: [...notes, ...window.rows],
     cursorRow: notes.length + cursorRow - window.start,

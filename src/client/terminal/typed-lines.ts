@@ -91,7 +91,7 @@ export function createTypedLines(view: {
     notes: () => {
       const shown = [...entries].filter(({ slow }) => slow).map(({ text }) => `${text} …`);
       const hidden = shown.length - SHOWN_MAX;
-      return hidden > 0 ? [...shown.slice(0, SHOWN_MAX), `… ${hidden} more wait`] : shown;
+      return hidden > 0 ? [...shown.slice(0, SHOWN_MAX), `… ${hidden} more ${hidden === 1 ? 'waits' : 'wait'}`] : shown;
     },
     stop: () => {
       for (const timer of timers) clearTimeout(timer);

@@ -29,7 +29,7 @@ function createHttpClient(): HttpClient {
           },
           (answer) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer }),
         );
-        sent.on('timeout', () => sent.destroy(new Error(`no answer for ${timeoutMs} ms`)));
+        sent.on('timeout', () => sent.destroy(new Error(`no answer for ${timeoutMs / 1000} s`)));
         sent.on('error', (cause) => reject(new TransportError('unreachable', reasonOf(cause, url), cause)));
         sent.end(body);
       }),

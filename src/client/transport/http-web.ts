@@ -26,7 +26,7 @@ function createFetchClient(): HttpClient {
         return { status: answer.status, headers: Object.fromEntries(answer.headers), body: bodyOf(answer, silence) };
       } catch (cause) {
         silence.end();
-        const reason = silence.wasTooLong ? `no answer for ${timeoutMs} ms` : `${url.host} cannot be reached`;
+        const reason = silence.wasTooLong ? `no answer for ${timeoutMs / 1000} s` : `${url.host} cannot be reached`;
         throw new TransportError('unreachable', reason, cause);
       }
     },
@@ -60,7 +60,7 @@ function createSilence(ms: number, given: readonly AbortSignal[]): Silence {
   const tooLong = (): void => {
     wasTooLong = true;
     end();
-    controller.abort(new Error(`no answer for ${ms} ms`));
+    controller.abort(new Error(`no answer for ${ms / 1000} s`));
   };
   let timer = setTimeout(tooLong, ms);
   if (given.some(({ aborted }) => aborted)) giveUp();

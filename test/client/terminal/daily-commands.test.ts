@@ -29,6 +29,7 @@ function world() {
       switchTo: async (entered) => void said.push(`in ${entered.name}`),
       send: (text, how) => client.send(group, text, how),
       quit: () => {},
+      away: () => false,
     });
     return [...said];
   };
@@ -104,6 +105,12 @@ test('/join uses what is there and never makes a group; /admin appoints; /mute m
     `device ${device} "laptop"`,
   ]);
   expect(await run('/policy join open')).toEqual(['everybody may join #tea now']);
+});
+
+test('/join back into the group talked in does not say that one was there already', async () => {
+  const { run, client, group } = world();
+  client.joinGroup = async () => ({ kind: 'joined', group });
+  expect(await run('/join tea')).toEqual(['you are in #tea again']);
 });
 
 test('without a server a command says what waits and what needs it', async () => {

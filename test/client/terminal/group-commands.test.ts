@@ -43,6 +43,7 @@ test('what is done to roles is said, and /list says what an opaque group is', as
       switchTo: async (entered) => void said.push(`in ${entered.name}`),
       send: (text, how) => client.send(group, text, how),
       quit: () => {},
+      away: () => false,
     });
   };
   await run('/promote bob');

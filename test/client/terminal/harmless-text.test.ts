@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { formatLine } from '../../../src/client/terminal/format-line.ts';
 import { neutralise, neutraliseRows } from '../../../src/client/terminal/neutralise.ts';
 import { colourLevel, createPalette } from '../../../src/client/terminal/palette.ts';
-import { textWidth, truncate } from '../../../src/client/terminal/text-width.ts';
+import { graphemesOf, textWidth, truncate } from '../../../src/client/terminal/text-width.ts';
 import { wrapRows } from '../../../src/client/terminal/wrap.ts';
 import type { Cursor, GroupId } from '../../../src/wire/ids.ts';
 import { fakePerson } from '../../support/fake-chat-client.ts';
@@ -60,6 +60,35 @@ test('a cut text fits, and a wide character is never cut in half', () => {
 
 test('wide characters count twice, combining marks not at all, an emoji of many parts once', () => {
   expect(['abc', '世界', 'e\u0301', '👩‍👩‍👧', ''].map(textWidth)).toEqual([3, 4, 1, 2, 0]);
+});
+
+test('a text is parted into the same clusters however long it is', () => {
+  const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+  const parts = ['a', '\n', '世', 'e\u0301', '\u0301', '🇩', '🇪', '👩', '\u200d', '🏽', '👍🏽', '\ud83c', '\u0600'];
+  const text = fc.string({ unit: fc.constantFrom(...parts), minLength: 200, maxLength: 1000 });
+  fc.assert(
+    fc.property(text, (long) => {
+      expect(graphemesOf(long)).toEqual(Array.from(segmenter.segment(long), ({ segment }) => segment));
+    }),
+  );
+  const climbing = `a${'\u0301'.repeat(2000)}b`;
+  expect(graphemesOf(climbing)).toEqual([climbing.slice(0, -1), 'b']);
+});
+
+test('a text takes no longer than its pieces do, so that a long paste can be typed in', () => {
+  const piece = 'a row of words, 世界, e\u0301\n'.repeat(20);
+  const cost = (job: () => void) => {
+    const runs = Array.from({ length: 3 }, () => {
+      const before = process.cpuUsage();
+      job();
+      const { user, system } = process.cpuUsage(before);
+      return user + system;
+    });
+    return Math.min(...runs);
+  };
+  const text = piece.repeat(120);
+  const pieces = Array.from({ length: 120 }, () => piece);
+  expect(cost(() => graphemesOf(text))).toBeLessThan(10 * cost(() => pieces.forEach(graphemesOf)));
 });
 
 test.each([

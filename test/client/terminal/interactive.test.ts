@@ -67,6 +67,19 @@ describe('start and end', () => {
     ]);
   });
 
+  test('of a long text that was read before only the beginning is shown again; /history has it whole', async () => {
+    const client = teaClient();
+    client.control.message(tea, 'bob', Array.from({ length: 30 }, (_, index) => `row ${index}`).join('\n'));
+    await client.markRead(tea);
+    const chat = await startChat({ client, rows: 60 });
+    await chat.sees('  … 25 more rows');
+    const rows = ['row 1', 'row 2', 'row 3', 'row 4'].map((row) => `  ${row}`);
+    expect(chat.talk()).toEqual(['#tea <bob> row 0', ...rows, '  … 25 more rows']);
+    chat.enter('/history');
+    await chat.sees('  row 29');
+    await chat.quit();
+  });
+
   test('history from a cursor on is shown, then what arrives, each line once', async () => {
     const client = teaClient();
     const [first] = ['one', 'two', 'three'].map((text) => client.control.message(tea, 'bob', text));

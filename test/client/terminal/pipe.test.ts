@@ -223,14 +223,48 @@ describe('for scripts', () => {
   });
 });
 
+test('a signal while texts wait says that they are kept, and nothing of a server that is there', async () => {
+  const client = teaClient();
+  client.control.setAccepting(false);
+  client.flushed = () => new Promise(() => {});
+  const pipe = startPipe(client, ['hi']);
+  await until(() => client.control.calls.includes('send(tea, "hi")'));
+  pipe.abort();
+  expect(await pipe.ended).toBe(EXIT.unsent);
+  expect(pipe.err).toEqual(['1 message is not sent yet; it is kept and goes out at the next start']);
+});
+
 describe('without an invitation', () => {
   test('fault 2: with --no-follow the end is at once, exit code 1, and the administrators are named', async () => {
     const client = createFakeChatClient({ me: 'alice' });
     client.control.existsWithout('tea', ['bob']);
     const pipe = startPipe(client, ['hi'], { follow: false });
     expect(await pipe.ended).toBe(EXIT.error);
-    expect(pipe.err.join(' ')).toContain('Ask to be invited: bob.');
-    expect(client.control.calls).toEqual(['openGroup(tea)']);
+    expect(pipe.err.at(-1)).toBe('Ask to be invited: bob.'); // nobody is here when an invitation comes
+    expect(client.control.calls).toEqual(['openGroup(tea)', 'joinGroup(tea)']);
+  });
+
+  test('an open group is entered, except by who was in it before and has left or was put out', async () => {
+    const client = createFakeChatClient({ me: 'alice' });
+    client.control.existsWithout('tea', ['bob']);
+    client.joinGroup = async () => {
+      const group = client.control.addGroup('tea', ['bob', 'alice']);
+      client.control.receive(group, { kind: 'joined', by: fakePerson('alice'), epoch: 3 });
+      return { kind: 'joined', group };
+    };
+    const pipe = startPipe(client, ['hi']);
+    expect(await pipe.ended).toBe(EXIT.done);
+    expect(pipe.err).toEqual([]);
+    expect(pipe.out).toEqual([
+      'Connected to group: tea',
+      '#tea <alice> [joined the group]',
+      '#tea <alice> hi',
+      'Goodbye!',
+    ]);
+    client.control.setState(tea, 'removed');
+    client.control.existsWithout('tea', ['bob']);
+    client.openGroup = async () => ({ kind: 'not-invited', administrators: ['bob'] });
+    expect(await startPipe(client, undefined, { follow: false }).ended).toBe(EXIT.error);
   });
 
   test('otherwise the invitation is waited for, and then the input is sent', async () => {

@@ -103,12 +103,19 @@ describe('what a line means', () => {
     expect(parseInput(line)).toEqual(meaning);
   });
 
-  test.each(['/invite', '/switch', '/switch a b', '/list now', '/', '/constructor', '/invite ../../etc'])(
-    '%j is a mistake that says how to do it',
-    (line) => {
-      expect(parseInput(line)).toMatchObject({ kind: 'mistake', reason: expect.stringMatching(/\/\w*/) });
-    },
-  );
+  test.each([
+    '/invite',
+    '/switch',
+    '/switch a b',
+    '/list now',
+    '/save',
+    '/revoke',
+    '/',
+    '/constructor',
+    '/invite ../../etc',
+  ])('%j is a mistake that says how to do it', (line) => {
+    expect(parseInput(line)).toMatchObject({ kind: 'mistake', reason: expect.stringMatching(/\/\w*/) });
+  });
 });
 
 describe('Tab', () => {
@@ -129,6 +136,9 @@ describe('Tab', () => {
     ['hello zz', 'hello zz'],
     ['/revoke p', '/revoke phone '],
     ['/help rec', '/help receipts '],
+    ['/INVITE caro', '/INVITE carol '],
+    ['/me waves at b', '/me waves at bob '],
+    ['/me ', '/me '],
     ['', ''],
   ])('completes %j to %j', (line, wanted) => {
     const found = complete(line, known);
@@ -157,9 +167,12 @@ describe('the footer', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', ' ', '世', '\n', 'é') });
     fc.assert(
       fc.property(text, text, fc.integer({ min: 10, max: 60 }), (before, after, columns) => {
-        const footer = { notes: [], prompt: '#tea a> ', text: before + after, cursor: before.length };
-        const laid = layOut(footer, columns, 500, createPalette(0));
-        for (const row of laid.rows) expect(textWidth(row)).toBeLessThan(columns);
+        const notes = [(after + before).replaceAll('\n', ' ')];
+        const footer = { notes, prompt: '#tea a> ', text: before + after, cursor: before.length };
+        const whole = layOut(footer, columns, 500, createPalette(0));
+        for (const row of whole.rows) expect(textWidth(row)).toBeLessThan(columns);
+        const laid = layOut({ ...footer, notes: [] }, columns, 500, createPalette(0));
+        expect(whole.rows.slice(1)).toEqual(laid.rows);
         expect(laid.cursorColumn).toBeLessThan(columns);
         expect(laid.rows[laid.cursorRow]).toBeDefined();
         expect(laid.rows.join('').replaceAll(' ', '')).toBe(`#teaa>${footer.text}`.replaceAll(/[ \n]/g, ''));

@@ -35,6 +35,22 @@ describe('what was entered is on the screen until it is done', () => {
     await chat.quit();
   });
 
+  test('an own text wider than the screen waits on one row, and nothing of that is left when it is sent', async () => {
+    const client = teaClient();
+    client.control.setAccepting(false);
+    const chat = await startChat({ client, columns: 40 });
+    await chat.sees('#tea alice>');
+    const text = 'a long text, '.repeat(8).trim();
+    chat.enter(text);
+    await chat.sees(/^#tea <alice> a long text, .*…$/);
+    client.control.setAccepting(true);
+    await chat.sees('  long text,');
+    await until(() => !chat.terminal.screen().some((row) => row.endsWith('…')));
+    const talk = chat.talk().join(' ').replaceAll(/ +/g, ' ');
+    expect(talk.slice(talk.indexOf('#tea'))).toBe(`#tea <alice> ${text}`);
+    await chat.quit();
+  });
+
   test('a slow command, and what waits behind it, stand above the prompt; its answer stands under its words', async () => {
     const { client, answer, asked } = slowToInvite();
     const chat = await startChat({ client });
@@ -96,6 +112,38 @@ describe('what was entered is on the screen until it is done', () => {
       'offline: /rotate is kept, and done when the server answers',
     ]);
     expect(chat.talk()).toContain('not done for bob: only administrators may demote here (carol)');
+    await chat.quit();
+  });
+
+  test('while the server is tried again, and is as silent as before, a slow command still says so', async () => {
+    const client = teaClient();
+    client.rotate = () => new Promise(() => {});
+    const chat = await startChat({ client });
+    await chat.sees('#tea alice>');
+    client.control.setConnection({ state: 'offline', reason: 'no route', retryInMs: 1000 });
+    client.control.setConnection({ state: 'connecting' });
+    chat.enter('/rotate');
+    await chat.sees('offline: /rotate is kept, and done when the server answers');
+    await chat.quit();
+  });
+
+  test('a group that took long to come does not take what is being typed with it', async () => {
+    const client = teaClient();
+    let make: () => void = () => {};
+    client.openGroup = () =>
+      new Promise((resolve) => {
+        make = () => resolve({ kind: 'created', group: client.control.addGroup('jar', ['alice']) });
+      });
+    const chat = await startChat({ client });
+    await chat.sees('#tea alice>');
+    chat.enter('/create jar');
+    chat.enter('/groups'); // it no longer waits for what is before it
+    await chat.sees('* #tea  2 members');
+    chat.terminal.type('meant for tea');
+    await chat.sees('#tea alice> meant for tea');
+    make();
+    await chat.sees('you are in #jar now; /switch jar goes there');
+    expect(chat.terminal.screen().at(-1)).toBe('#tea alice> meant for tea');
     await chat.quit();
   });
 
