@@ -9,6 +9,8 @@ import { createDeviceKey, createSignedClient, newId, okValue, problemOf } from '
 import { pathOf, TestDevice } from '../support/test-device.ts';
 
 const { server, device } = useServer();
+/** Longer than a few requests take on a slow machine, shorter than a signature stays fresh. */
+const SESSION_MS = 30_000;
 const url = () => server().url();
 const code = async (answered: Parameters<typeof problemOf>[0] | Promise<Parameters<typeof problemOf>[0]>) =>
   problemOf(await answered).code;
@@ -133,7 +135,7 @@ describe('S3: a session', () => {
 
   it('does nothing to accounts, devices or sessions, and ends with its time', async () => {
     const clock = { offsetMs: 0 };
-    await using short = await startServer({ clock, limits: { sessionTtlMs: 1_000 } });
+    await using short = await startServer({ clock, limits: { sessionTtlMs: SESSION_MS } });
     const alice = await TestDevice.register(short.url(), 'alice');
     const session = await openSession(short.url(), alice.http);
     const body = signStatement(
@@ -153,7 +155,7 @@ describe('S3: a session', () => {
       expect([path, await reason(answered)]).toEqual([path, 'device-key-required']);
     }
     okValue(await session.request('GET', '/v1/groups'));
-    clock.offsetMs = 2_000;
+    clock.offsetMs = SESSION_MS;
     expect(await reason(session.request('GET', '/v1/groups'))).toBe('session-expired');
   });
 

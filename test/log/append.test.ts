@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AppendRequest } from '../../src/log/append.ts';
 import { encodeEvent } from '../../src/log/envelope.ts';
-import { LogError } from '../../src/log/errors.ts';
 import { LOG_LANE, nameLane } from '../../src/log/subjects.ts';
+import { logErrorCode } from '../support/log-error-code.ts';
 import { killServer, openTestLog, readAll, type TestLog } from '../support/nats.ts';
 import { batchOf, commit, groupOf, proposal } from './events.ts';
 
@@ -16,16 +16,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await opened[Symbol.asyncDispose]();
 });
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'no error';
-  } catch (error) {
-    if (error instanceof LogError) return error.code;
-    throw error;
-  }
-}
 
 describe('a compared lane', () => {
   test('D1 of 100 concurrent appends with the same expectation exactly one is committed, 99 are conflicts', async () => {
@@ -106,7 +96,8 @@ describe('a compared lane', () => {
       { lane: { kind: 'group-proposal', group }, expected: 0, event: proposal('wrong-1', group) },
       { lane: { kind: 'account', account: 'a.b' }, expected: 0, event: commit('wrong-1', group) },
     ];
-    for (const request of wrong) expect(await codeOf(log.append(request as AppendRequest))).toBe('invalid-append');
+    for (const request of wrong)
+      expect(await logErrorCode(log.append(request as AppendRequest))).toBe('invalid-append');
     expect((await readAll(log)).some(({ event }) => event.id === 'wrong-1')).toBe(false);
   });
 });
@@ -132,7 +123,7 @@ describe('sizes', () => {
     const group = newGroup();
     const lane = { kind: 'group-commit', group } as const;
     const tooLarge = commit('too-large', group, 0, 9 * 1024 * 1024);
-    expect(await codeOf(log.append({ lane, expected: 0, event: tooLarge }))).toBe('too-large');
+    expect(await logErrorCode(log.append({ lane, expected: 0, event: tooLarge }))).toBe('too-large');
     const large = commit('large', group, 0, 8 * 1024 * 1024);
     expect((await log.append({ lane, expected: 0, event: large })).kind).toBe('committed');
     expect(await log.append({ lane, expected: 0, event: commit('late', group) })).toMatchObject({ kind: 'conflict' });
@@ -150,7 +141,7 @@ describe('sizes', () => {
     let stored = 0;
     for (let i = 0; i < 8 && code === 'no error'; i += 1) {
       const event = proposal(`full-${i}`, group);
-      code = await codeOf(
+      code = await logErrorCode(
         tight.log.append({
           lane: { kind: 'group-proposal', group },
           event: { ...event, proposal: new Uint8Array(1024 * 1024) },
@@ -225,7 +216,7 @@ describe('appendDecided', () => {
       view: async () => 0,
       decide: () => ({ kind: 'append', lane, expected: 0, event: commit('another-id', group) }),
     });
-    expect(await codeOf(decided)).toBe('invalid-append');
+    expect(await logErrorCode(decided)).toBe('invalid-append');
   });
 });
 
@@ -252,6 +243,6 @@ test('after close every append is refused with closed, and those under way were 
   expect((await Promise.all(underWay)).every(({ kind }) => kind === 'committed')).toBe(true);
   expect((await messages).sequence).toBeGreaterThan(0);
   const late = closing.log.append({ lane: { kind: 'group-proposal', group }, event: proposal('late', group) });
-  expect(await codeOf(late)).toBe('closed');
-  expect(await codeOf(closing.log.submitMessages(batchOf(group, ['m-2'])))).toBe('closed');
+  expect(await logErrorCode(late)).toBe('closed');
+  expect(await logErrorCode(closing.log.submitMessages(batchOf(group, ['m-2'])))).toBe('closed');
 });

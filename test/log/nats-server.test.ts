@@ -129,7 +129,8 @@ describe('a folder lock', () => {
     const first = await acquireFolderLock(folder.path);
     const started = performance.now();
     await expect(acquireFolderLock(folder.path)).rejects.toMatchObject({ code: 'locked' });
-    expect(performance.now() - started).toBeLessThan(5_000);
+    // a lock that an orphan holds is waited for: 15 s
+    expect(performance.now() - started).toBeLessThan(10_000);
     await first.close();
     await first.close();
     await using again = await acquireFolderLock(folder.path);

@@ -4,13 +4,14 @@ import { connect, type Msg } from 'nats';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { appendEvent } from '../../src/log/append.ts';
 import { type LogConnection, openConnection } from '../../src/log/connection.ts';
-import { LogError } from '../../src/log/errors.ts';
+import type { LogError } from '../../src/log/errors.ts';
 import { acquireFolderLock } from '../../src/log/folder-lock.ts';
 import { findNatsServer } from '../../src/log/nats-server/find.ts';
 import { spawnBound } from '../../src/log/nats-server/spawn-bound.ts';
 import { createPublisher, type Publisher } from '../../src/log/publisher.ts';
 import { streamSequence } from '../../src/log/pull-session.ts';
 import { laneSubject } from '../../src/log/subjects.ts';
+import { logErrorCode } from '../support/log-error-code.ts';
 import { tempFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 import { commit, groupOf, proposal } from './events.ts';
@@ -83,16 +84,6 @@ const append = (id: string) => appendEvent(connection, publisher, { lane, expect
 const appendAnywhere = (id: string) =>
   appendEvent(connection, publisher, { lane: { kind: 'group-proposal', group }, event: proposal(id, group) });
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'no error';
-  } catch (error) {
-    if (error instanceof LogError) return error.code;
-    throw error;
-  }
-}
-
 describe('what the stream answers', () => {
   test('event id and expectation travel as headers, on the exact subject of the lane', async () => {
     answers = [acknowledged(9)];
@@ -131,7 +122,7 @@ describe('what the stream answers', () => {
     [400, 10000, 'rejected'],
   ])('code %i/%i is %s, asked once', async (code, errCode, expected) => {
     answers = [refusal(code, errCode)];
-    expect(await codeOf(append('refused'))).toBe(expected);
+    expect(await logErrorCode(append('refused'))).toBe(expected);
     expect(published).toHaveLength(1);
   });
 });

@@ -151,7 +151,8 @@ describe('reading', () => {
       const back = performance.now();
       await writing;
       await until(() => reading.entries.length === 1 + (round + 1) * 300);
-      expect(performance.now() - back).toBeLessThan(8_000);
+      // a connection that does not come back is given up after 30 s
+      expect(performance.now() - back).toBeLessThan(20_000);
     }
     expect(await reading.stop()).toBe('ended');
     expect(reading.entries.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 1_201 }, (_, i) => i + 1));
