@@ -225,49 +225,6 @@ describe('D6: a group is not stopped', () => {
   });
 });
 
-describe('an administrator who was thrown out', () => {
-  it('of an open group does not come back as one by itself, only by an administrator’s invitation, or as a member like others', async () => {
-    const [alice, bob, carol] = [await device(), await device(), await device()];
-    const open = { admins: [alice.account, carol.account].sort(), invite: 'members', join: 'open' } as const;
-    const group = await alice.createGroup(undefined, { invite: 'members', join: 'open' });
-    await alice.invite(group, bob, carol);
-    await Promise.all([bob.catchUp(), carol.catchUp()]);
-    await alice.commit(group, { roles: open });
-    await Promise.all([bob.catchUp(), carol.catchUp()]);
-    await alice.remove(group, carol);
-    await bob.catchUp();
-    // neither from outside nor by a member who may invite
-    expect(await verdict(carol.postCommit(group, await carol.prepareExternal(group, false)))).toBe(
-      'returning-administrator',
-    );
-    const { results } = okValue(await bob.claim(group, [carol.account]));
-    const invitation = await bob.prepareCommit(group, { add: [results[0].keyPackage] });
-    expect(await verdict(bob.postCommit(group, invitation))).toBe('returning-administrator');
-    // once the roles name her no more she is welcome like anybody
-    await alice.commit(group, { roles: { ...open, admins: [alice.account] } });
-    await bob.catchUp();
-    const back = await carol.prepareExternal(group, false);
-    expect(await verdict(carol.postCommit(group, back))).toBe('taken');
-    const { members } = okValue(await alice.http.request('GET', pathOf(group)));
-    const roleOf = ({ account }: TestDevice) =>
-      members.find((member: { account: string }) => member.account === account)?.role;
-    expect([alice, bob, carol].map(roleOf)).toEqual(['admin', 'member', 'member']);
-  });
-
-  it('is one again when an administrator invites it', async () => {
-    const [alice, carol] = [await device(), await device()];
-    const group = await alice.createGroup();
-    await alice.invite(group, carol);
-    const admins = [alice.account, carol.account].sort();
-    await alice.commit(group, { roles: { admins, invite: 'admins', join: 'invite' } });
-    await carol.catchUp();
-    await alice.remove(group, carol);
-    await alice.invite(group, carol);
-    const { members } = okValue(await alice.http.request('GET', pathOf(group)));
-    expect(members.map(({ role }: { role: string }) => role)).toEqual(['admin', 'admin']);
-  });
-});
-
 type PathNode = NonNullable<Commit['path']>['nodes'][number];
 
 function mapPath(commit: Commit, change: (node: PathNode, index: number) => PathNode): Commit {

@@ -209,6 +209,13 @@ describe('mlsd', () => {
       reason: expect.stringContaining('--dry-run: has to be true or false'),
     });
     expect(problems(await settings(['--accept-rollback', '--accept-rollback=no']))).toContain('is given twice');
+    // nobody who asks for help in the wrong words gets the work done instead
+    for (const asked of ['--help=yes', '--help=1', '--version=yes', '-h=3']) {
+      const reason = expect.stringMatching(/^--?(help|version|h): has to be true or false/);
+      expect(await parse('compact', '--keep', '1', asked)).toMatchObject({ kind: 'usage', reason });
+    }
+    expect(await parse('log', 'tail', '-f=yes')).toMatchObject({ kind: 'usage' });
+    expect(await parse('log', 'tail', '-f=true', '-n=3')).toMatchObject({ command: { follow: true, lines: 3 } });
   });
 
   it('shows help and version on standard output and exits 0', async () => {

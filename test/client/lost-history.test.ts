@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import type { Person } from '../../src/client/chat-client.ts';
+import { takeShown } from '../../src/client/engine/content.ts';
 import { withFirstHead, withHead } from '../../src/client/engine/recent-heads.ts';
-import { leadsOn } from '../../src/client/engine/recovery.ts';
-import type { Group } from '../../src/client/engine/types.ts';
+import { leadsOn, recoveredLine } from '../../src/client/engine/recovery.ts';
+import type { EngineEnv, Group } from '../../src/client/engine/types.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
 import { openChatState } from '../../src/client/runner/chat-state.ts';
 import { compareHistories } from '../../src/client/runner/compare-histories.ts';
@@ -70,4 +72,19 @@ test('a group of a lost history is joined again in whatever epoch the log has it
   expect(leadsOn(behind, 3)).toBe(false);
   const { group } = await compared(behind, 6, 8);
   expect(leadsOn(group, 3)).toBe(true);
+  const { text } = recoveredLine(group.recovery!, { epoch: 4, time: 1, position: 9 }) as { text: string };
+  expect(text).toBe('commit 8 by bob could not be processed here; rejoined at epoch 4');
+});
+
+test('a topic of a lost history gives way to the next one, wherever that stands', () => {
+  const told = { id: 'x', sender: { account: 'a', device: 'd', name: 'bob' } as Person, own: false, time: 1 };
+  const topic = { text: 'lost', by: told.sender, position: 10 };
+  const shown = { text: 'new', as: 'topic' } as const;
+  const env = {} as EngineEnv; // nothing of it is used for a topic
+  expect(takeShown(env, { ...read(), topic }, shown, { ...told, position: 8 }).group.topic).toMatchObject({
+    text: 'new',
+    position: 8,
+  });
+  const again = { ...shown, since: 9 };
+  expect(takeShown(env, { ...read(), topic }, again, { ...told, position: 12 }).group.topic).toBe(topic);
 });

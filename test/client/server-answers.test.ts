@@ -54,6 +54,7 @@ function catchUp(pageOf: (ask: number) => Page) {
       onPassed: () => () => {},
       isHeld: () => false,
       reached: START_CURSOR,
+      compared: 0,
     },
     random: () => 0.5,
   };

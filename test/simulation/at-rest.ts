@@ -5,10 +5,12 @@ import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { misread } from './changed-messages.ts';
 import { denialsOf, undenied } from './denials.ts';
 import {
-  isOfBlind as isOfBlindIn,
+  isBlindAt,
+  isOfBlind,
   isShutOut,
   isToldLost,
   isToldOfGoingBack,
+  isUnreadableOfBlind,
   linesNow,
   wasAbsent,
 } from './gone-back.ts';
@@ -106,7 +108,7 @@ function wrong({ ledger }: Scene, { persona, view, deeds }: SimulatedClient): Vi
   const { wasCalled } = ledger.accounts;
   const { isSilent } = ledger.sayings;
   const known = (id: GroupId) => ({
-    isOfBlind: (line: HistoryLine) => isOfBlind(ledger, line),
+    isOfBlind: (line: HistoryLine) => line.kind === 'warning' && isOfBlind(ledger.branches, line, ledger.leftIn),
     before: ledger.branches.slice(0, -1).flatMap(({ groups }) => groups.get(id)?.rosters ?? []),
     firstKept: ledger.firstKept(id),
     wasCalled,
@@ -171,11 +173,14 @@ function undelivered({ ledger }: Scene, { persona, view }: SimulatedClient): Vio
         // a receipt shows nothing where it can be read
         if (shown.length === 0 && canRead && ledger.sayings.isSilent(entry)) continue;
         if (shown.length === 1 && shown[0] === wanted) continue;
-        const isLostEpoch = ({ kind, group, position }: HistoryLine): boolean =>
-          kind === 'warning' && group === id && position === entry.position;
-        if (shown.join() === 'warning' && present.some((line) => isLostEpoch(line) && isOfBlind(ledger, line)))
-          continue;
-        if (shown.length === 0 && wasAbsent(ledger.branches, view.lines, id, entry.position)) continue;
+        const isLostEpoch = (line: HistoryLine): boolean =>
+          line.kind === 'warning' &&
+          line.group === id &&
+          line.position === entry.position &&
+          isUnreadableOfBlind(ledger.branches, line, ledger.leftIn);
+        if (shown.join() === 'warning' && present.some(isLostEpoch)) continue;
+        const isOut = view.groups.get(id)?.phase !== 'member';
+        if (shown.length === 0 && wasAbsent(ledger.branches, view.lines, id, entry.position, isOut)) continue;
         if (shown.length === 0) {
           missed.push(entry.position);
           continue;
@@ -203,14 +208,17 @@ function isReadable(truth: GroupTruth, device: DeviceId, { sender, position, epo
 function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violation[] {
   const { ledger } = scene;
   const found: Violation[] = [];
-  const last = new Map<string, { readonly position: number; readonly id: string }>();
+  const last = new Map<GroupId, number>();
   const lost: TypedText[] = [];
   for (const { text, group, deed } of typed) {
     const place = ledger.positionOf(text) ?? placeOf(scene, persona.device, group, deed);
     if (place === undefined) {
       const record = view.groups.get(group);
       const isOut = record && isShutOut(record, view.lines, ledger.group(group), persona.device, group);
-      const isKnown = isOut === true || ledger.accounts.isRevoked(persona.device) || isToldLost(view, { text, group });
+      const isKnown =
+        isOut === true ||
+        ledger.accounts.isRevoked(persona.device) ||
+        isToldLost(ledger.branches, view, { text, group });
       if (deed.state === 'done' && !isKnown) lost.push({ text, group, deed });
       continue;
     }
@@ -226,14 +234,12 @@ function texts(scene: Scene, { persona, typed, view }: SimulatedClient): Violati
       const where = `${place.position} of ${group}`;
       found.push({ rule: 'not sent is not there', text: `${persona.name}: "${denial.text}" stands at ${where}` });
     }
-    const before = last.get(group);
+    const before = last.get(group) ?? 0;
     // one that left before its sender could hear that the log went back may stand before what was asked for again
-    const isEarly = before !== undefined && ledger.isBlind(persona.device, before.id);
-    if (place.position < (before?.position ?? 0) && !isEarly) {
+    if (place.position < before && isBlindAt(ledger.branches, group, before, ledger.leftIn) === undefined) {
       found.push({ rule: 'texts in order', text: `"${text}" of ${persona.name} stands before one typed before it` });
     }
-    const id = ledger.group(group)?.entries[place.position - 1]?.entry.id ?? '';
-    if (place.position > (before?.position ?? 0)) last.set(group, { position: place.position, id });
+    last.set(group, Math.max(before, place.position));
   }
   for (const { text } of undenied(view.lines, lost)) {
     found.push({ rule: 'acknowledged is kept', text: `"${text}" was taken and is nowhere` });
@@ -246,8 +252,4 @@ function placeOf({ ledger }: Scene, device: DeviceId, group: GroupId, { outcome 
   const id = (outcome as { id?: string } | undefined)?.id;
   const position = id === undefined ? undefined : ledger.group(group)?.positionOf(device, id);
   return position === undefined ? undefined : { group, position };
-}
-
-function isOfBlind({ branches, isBlind }: Scene['ledger'], line: HistoryLine): boolean {
-  return line.kind === 'warning' && isOfBlindIn(branches, line, isBlind);
 }

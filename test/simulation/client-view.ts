@@ -65,11 +65,14 @@ export function createClientView(
   let lines: HistoryLine[] = [];
   /** Where in {@link lines} the line of a row is. */
   let rows = new Map<string, number>();
-  let shown = new Set<string>();
+  /** Places, and messages, of which a line tells, and where it says that they stand. */
+  let shown = new Map<string, readonly number[]>();
   let waiting = new Set<string>();
   let at = { sequence: 0, index: 0 };
   /** The life of the log that the cursor is of. */
   let incarnation = 0;
+  /** What is read anew was held against the log when it was written. */
+  let isReading = false;
 
   const takeCursor = (cursor: Cursor): void => {
     const opened = ledger.opened(cursor);
@@ -95,7 +98,8 @@ export function createClientView(
     const { phase, position, head, parkedReason } = record;
     // over a gap it is joined again by itself
     const isOverGap = record.recovery?.missed !== undefined && ledger.firstKept(id) > 1;
-    const mayBeBack = before !== undefined && ledger.isLost(id, before) && ledger.branches.length > 1;
+    const wasLost = before === undefined ? isReading : ledger.isLost(id, before);
+    const mayBeBack = wasLost && ledger.branches.length > 1;
     if (
       phase === 'parked' &&
       !isOverGap &&
@@ -138,10 +142,15 @@ export function createClientView(
     }
     rows.set(row, lines.push(line) - 1);
     if (line.kind === 'message') {
-      // where a log goes back, a place comes to be another message's
-      const place = `${line.group}/${ledger.branches.length > 1 ? line.id : (line.position ?? line.id)}`;
-      if (shown.has(place)) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${place} twice` });
-      shown.add(place);
+      const { group, id, position, sender } = line;
+      // where a log goes back, a place comes to be another message's, and a message may come again whose place is lost
+      const isGone = shown
+        .get(`${group}/${sender.device}/${id}`)
+        ?.every((at) => ledger.group(group)?.entries[at - 1]?.entry.id !== id);
+      const places = [`${group}/${position ?? id}`, `${group}/${sender.device}/${id}`];
+      const isAgain = ledger.branches.length > 1 ? isGone === false : places.some((place) => shown.has(place));
+      if (isAgain) ledger.violate({ rule: 'delivered exactly once', text: `${name} shows ${places[0]} twice` });
+      for (const place of places) shown.set(place, [...(shown.get(place) ?? []), position ?? 0]);
     }
     ledger.shown(name, device, line);
     if (line.kind === 'message') ledger.receipts.heard(me, line);
@@ -152,7 +161,7 @@ export function createClientView(
     if (said === undefined) return;
     const { group, shown } = said;
     if (shown.statuses !== undefined) ledger.receipts.told(name, me, group, shown.statuses);
-    else ledger.typed(device, group, shown.text, groups.get(group)?.position ?? 0);
+    else ledger.typed(device, group, shown.text, groups.get(group));
   };
 
   const takeAccount = ({ id, statements }: StoredAccount): void => ledger.accounts.pinned(name, id, statements);
@@ -201,12 +210,14 @@ export function createClientView(
       groups = new Map();
       lines = [];
       rows = new Map();
-      shown = new Set();
+      shown = new Map();
       waiting = new Set();
       at = { sequence: 0, index: 0 };
       incarnation = 0;
       const keys = [...stored.keys()].sort();
+      isReading = true;
       for (const key of keys) take({ key: new Uint8Array(Buffer.from(key, 'hex')), value: stored.get(key) });
+      isReading = false;
     },
   };
 }

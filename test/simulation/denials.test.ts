@@ -53,7 +53,7 @@ test('that a text was not sent is explained by a removal that came after it was 
     const found: string[] = [];
     const ledger = createLedger(({ rule }) => found.push(rule));
     (ledger.groups as Map<GroupId, GroupTruth>).set(TEA, reentered());
-    ledger.typed(BEN, TEA, 'ben 1', position);
+    ledger.typed(BEN, TEA, 'ben 1', { position });
     ledger.shown('ben', BEN, denial('ben 1'));
     return found;
   };

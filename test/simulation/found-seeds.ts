@@ -184,4 +184,19 @@ export const FOUND_SEEDS: readonly { readonly seed: number; readonly theme: Them
     theme: RESTORED,
     fault: 'an event that was appended and lost before any node had folded it was answered as a failure of the server',
   },
+  {
+    seed: 338,
+    theme: RESTORED,
+    fault: 'checks: a log that was away came back without its end after a backup had been restored that held less',
+  },
+  {
+    seed: 507,
+    theme: RESTORED,
+    fault: 'checks: what was typed at a place of the lost history was held to be typed after a removal in the new one',
+  },
+  {
+    seed: 234,
+    theme: RESTORED,
+    fault: 'checks: a group that was parked when its log went back was an offence after its disk had lost its newest',
+  },
 ];

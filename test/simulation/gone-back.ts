@@ -8,6 +8,8 @@ import type { GroupTruth } from './group-truth.ts';
 import { followsGap } from './missed.ts';
 
 type Warning = HistoryLine & { readonly kind: 'warning' };
+/** How often the log had gone back, as far as its sender could know, when a message left first. */
+type LeftIn = (device: DeviceId, id: string) => number | undefined;
 
 /** What a device says when its group's history is no longer the log's. */
 const WENT_BACK = /^The server's log went back: entry (\d+), which was read here, is no longer in it/;
@@ -35,9 +37,7 @@ export function isToldOfGoingBack(branches: readonly Branch[], line: HistoryLine
   if (line.kind !== 'warning') return false;
   const { text, group } = line;
   const named = [WENT_BACK, DIFFERS, SIGNED_ANOTHER, SHOWN_ANOTHER].flatMap((form) => form.exec(text)?.[1] ?? []);
-  return named.some((entry) =>
-    branches.some(({ begun, groups }) => isLostAt(Number(entry), begun.get(group), groups.has(group))),
-  );
+  return named.some((entry) => isLost(branches, group, Number(entry)));
 }
 
 /** What a device that is in a group again says of what it did not read meanwhile. */
@@ -49,20 +49,39 @@ export function tellsOfAbsence(branches: readonly Branch[], line: Warning): bool
 }
 
 /**
- * Whether the line is of a message that left before its sender could hear that the log went back: the log takes it by the number of its
- * epoch, which may be another one there, and may have it before what its sender asks for again.
+ * Whether the message at a place left before its sender could hear that the log went back, and stands in what came since: the log takes
+ * it by the number of its epoch, which may be another one there, and may have it before what its sender asks for again.
  */
-export function isOfBlind(
+export function isBlindAt(
   branches: readonly Branch[],
-  { text, group, position = 0 }: Warning,
-  isBlind: (device: DeviceId, id: string) => boolean,
-): boolean {
-  const now = branches.at(-1)!;
-  const truth = now.groups.get(group);
-  const entry = truth?.entries[position - 1]?.entry;
-  if (truth === undefined || entry?.kind !== 'message' || !isBlind(entry.sender, entry.id)) return false;
-  const shared = truth.until(now.begun.get(group) ?? 0).epoch;
-  return NEVER_CAME.test(text) || (UNREADABLE.test(text) && entry.epoch > shared);
+  group: GroupId,
+  position: number,
+  leftIn: LeftIn,
+): { readonly entry: GroupEntry & { readonly kind: 'message' }; readonly lastShared: number } | undefined {
+  const entry = branches.at(-1)?.groups.get(group)?.entries[position - 1]?.entry;
+  if (entry?.kind !== 'message') return undefined;
+  const left = leftIn(entry.sender, entry.id);
+  const placed = branches.findLastIndex(({ begun }, at) => at > 0 && position > (begun.get(group) ?? 0));
+  if (left === undefined || left >= placed) return undefined;
+  const since = branches.slice(left + 1, placed + 1);
+  const epochs = since.map(({ groups, begun }) => groups.get(group)?.until(begun.get(group) ?? 0).epoch ?? 0);
+  return { entry, lastShared: Math.min(...epochs) };
+}
+
+/** Whether a device says what it has to of such a message: that it cannot be read, or that others before it did not come. */
+export function isOfBlind(branches: readonly Branch[], line: Warning, leftIn: LeftIn): boolean {
+  const found = isBlindAt(branches, line.group, line.position ?? 0, leftIn);
+  return found !== undefined && (NEVER_CAME.test(line.text) || isUnreadable(line, found));
+}
+
+/** Whether it says that the message cannot be read, which was encrypted in an epoch that the log lost. */
+export function isUnreadableOfBlind(branches: readonly Branch[], line: Warning, leftIn: LeftIn): boolean {
+  const found = isBlindAt(branches, line.group, line.position ?? 0, leftIn);
+  return found !== undefined && isUnreadable(line, found);
+}
+
+function isUnreadable({ text }: Warning, { entry, lastShared }: NonNullable<ReturnType<typeof isBlindAt>>): boolean {
+  return UNREADABLE.test(text) && entry.epoch > lastShared;
 }
 
 /** Whether a device doubts its server for what it sent before it could hear that the log went back. */
@@ -70,12 +89,12 @@ export function isDoubtOfBlind(
   branches: readonly Branch[],
   { text, group }: Warning,
   device: DeviceId,
-  isBlind: (device: DeviceId, id: string) => boolean,
+  leftIn: LeftIn,
 ): boolean {
   const position = Number(SAID_TO_STAND.exec(text)?.[1] ?? 0);
-  return branches.slice(1).some(({ groups }) => {
+  return branches.slice(1).some(({ groups }, before) => {
     const entry = groups.get(group)?.entries[position - 1]?.entry;
-    return entry !== undefined && entry.sender === device && isBlind(device, entry.id);
+    return entry?.sender === device && (leftIn(device, entry.id) ?? Number.POSITIVE_INFINITY) <= before;
   });
 }
 
@@ -83,13 +102,11 @@ export function isDoubtOfBlind(
 export function isRefusedMeanwhile(branches: readonly Branch[], { text, group }: Warning, device: DeviceId): boolean {
   return (
     text.startsWith('Not sent (') &&
-    branches.slice(1).some(
-      ({ groups, begun }) =>
-        groups
-          .get(group)
-          ?.until(begun.get(group) ?? 0)
-          .members.has(device) !== true,
-    )
+    branches.slice(1).some(({ groups, begun }, before) => {
+      const wasThere = branches[before]?.groups.get(group)?.memberships.has(device) === true;
+      const kept = begun.get(group);
+      return wasThere && (kept === undefined || groups.get(group)?.until(kept).members.has(device) !== true);
+    })
   );
 }
 
@@ -107,28 +124,35 @@ export function linesNow(lines: readonly HistoryLine[], { id, entries }: GroupTr
   });
 }
 
-/** Whether a place was passed by while a group was out of service because its log went back; that was told. */
+/** Whether a place was passed by while a group was out of service because its log went back, that was told; `isOut`: and is still. */
 export function wasAbsent(
   branches: readonly Branch[],
   lines: readonly HistoryLine[],
   group: GroupId,
   position: number,
+  isOut: boolean,
 ): boolean {
   const own = lines.filter((line) => line.group === group);
   return own.some((line, at) => {
     if (!asksToRejoin(line) || position <= firstLost(branches, group)) return false;
     const back = own.slice(at).find(({ kind }) => kind === 'joined')?.position;
-    return back === undefined || position < back;
+    return back === undefined ? isOut : position < back;
   });
 }
 
 /** Whether a message that was shown was told to be lost. */
 export function isToldLost(
+  branches: readonly Branch[],
   { lines, groups }: Pick<ClientView, 'lines' | 'groups'>,
   { text, group }: { readonly text: string; readonly group: GroupId },
 ): boolean {
   const shown = lines.findIndex(
-    (line) => line.kind === 'message' && line.group === group && line.own && line.text === text,
+    (line) =>
+      line.kind === 'message' &&
+      line.group === group &&
+      line.own &&
+      line.text === text &&
+      isLost(branches, group, line.position ?? 0, line.id),
   );
   // to who was out of the group by then nothing is said
   const isOut = groups.get(group)?.phase === 'removed';
@@ -150,8 +174,12 @@ export function isShutOut(
   );
 }
 
-function isLostAt(position: number, begun: number | undefined, isThere: boolean): boolean {
-  return position > (begun ?? (isThere ? Number.POSITIVE_INFINITY : 0));
+/** Whether an entry was there, of that id if one is asked for, when the log went back behind it. */
+function isLost(branches: readonly Branch[], group: GroupId, position: number, id?: string): boolean {
+  return branches.slice(1).some(({ begun }, before) => {
+    const entry = branches[before]?.groups.get(group)?.entries[position - 1]?.entry;
+    return entry !== undefined && position > (begun.get(group) ?? 0) && (id === undefined || entry.id === id);
+  });
 }
 
 /** Whether a device that may read this entry of a branch is shown it as it stands there. */

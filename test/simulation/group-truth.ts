@@ -64,6 +64,12 @@ export interface GroupTruth {
   hasKeys(device: DeviceId, position: number, epoch: number): boolean;
 }
 
+/** Whether the chain of a group leads here. */
+export function isHead(truth: GroupTruth | undefined, position: number, head: Uint8Array): boolean {
+  const placed = truth?.entries[position - 1];
+  return placed !== undefined && equalBytes(placed.head, head);
+}
+
 /** @param begun the roster of the first epoch; `declared`: an opaque group, whose roster is what its members declare */
 export function createGroupTruth(id: GroupId, creator: DeviceId, begun: Roster | 'declared'): GroupTruth {
   const entries: TrueEntry[] = [];

@@ -4,17 +4,18 @@ import type { AccountLedger } from './account-ledger.ts';
 import type { Branch } from './branches.ts';
 import { isAsSent } from './changed-messages.ts';
 import { isDenialOf } from './denials.ts';
+import { isHead } from './group-truth.ts';
 import { isLeftUnseen, wasAlone } from './left-alone.ts';
 import { followsGap, isLostOwn, tellsGap } from './missed.ts';
 import type { Sayings } from './sayings.ts';
 import type { Violation } from './violation.ts';
 
-/** A text that somebody's program took, when its group stood at this position for it, before the log went back for the so-many-th time. */
+/** A text that somebody's program took, when its group stood at this position, and at this head, for it. */
 export interface Typed {
   readonly text: string;
   readonly group: GroupId;
   readonly position: number;
-  readonly branch: number;
+  readonly head?: Uint8Array;
 }
 
 interface Known {
@@ -23,8 +24,6 @@ interface Known {
   /** Whether the device left the group by itself. */
   readonly hasLeft: (device: DeviceId, group: GroupId) => boolean;
   readonly typed: (device: DeviceId) => readonly Typed[];
-  /** How often the log went back before this branch. */
-  readonly branch: number;
 }
 
 /** What a receipt is called where texts wait: nobody typed it, and nobody wants to hear of it. */
@@ -51,11 +50,11 @@ export function judgeLine(
     const wasTakenOut = group?.memberships.get(device)?.some(({ to }) => to !== undefined);
     const isOut = wasTakenOut === true || hasLeft(device, line.group);
     const isOfReceipt = line.text.endsWith(RECEIPT);
-    // what was typed after it had read of its last removal does not end with one
+    // what was typed after it had read of its last removal does not end with one; of a history that was lost no place says when that was
+    const hadReadOf = ({ position: at, head }: Typed, end: number): boolean =>
+      end <= at && (head === undefined || isHead(group, at, head));
     const ends = group?.memberships.get(device)?.flatMap(({ to }) => to ?? []) ?? [];
-    const isEnded = typed(device).some(
-      (said) => isDenialOf(line, said) && ends.some((end) => end > said.position || said.branch < known.branch),
-    );
+    const isEnded = typed(device).some((said) => isDenialOf(line, said) && ends.some((end) => !hadReadOf(said, end)));
     const isUnsent = isEnded || hasLeft(device, line.group) || accounts.isRevoked(device);
     if (line.text.startsWith('Not sent (') && !isOfReceipt && isUnsent) return [];
     // what was asked for without an answer may be among what is gone, or be what a revoked device will not read

@@ -35,7 +35,7 @@ import {
   isToldOfGoingBack,
   tellsOfAbsence,
 } from './gone-back.ts';
-import { createGroupTruth, type GroupTruth } from './group-truth.ts';
+import { createGroupTruth, type GroupTruth, isHead } from './group-truth.ts';
 import { judgeLine, type Typed } from './judge-line.ts';
 import { isLeftUnseen } from './left-alone.ts';
 import { createReceiptTruth, type ReceiptTruth } from './receipt-truth.ts';
@@ -86,11 +86,11 @@ export interface Ledger {
   /** Commits in the log that should count and do not, or the other way round. */
   miscounted(): Violation[];
   /** Somebody's program took a text, or the word that a message is taken back, when its group stood at this position for it. */
-  typed(device: DeviceId, group: GroupId, text: string, position: number): void;
+  typed(device: DeviceId, group: GroupId, text: string, at: { position: number; head?: Uint8Array } | undefined): void;
   /** Somebody's messages leave, asked of a log that had gone back so often when its stream began. */
   leaves(device: DeviceId, ids: readonly string[], wentBack: number): void;
-  /** Whether a copy of a message may have left before its sender could hear that the log went back. */
-  isBlind(device: DeviceId, id: string): boolean;
+  /** How often the log had gone back, as far as its sender could know, when a message left first. */
+  leftIn(device: DeviceId, id: string): number | undefined;
   shown(who: string, device: DeviceId, line: HistoryLine): void;
   /** The text at a position, as everybody who could read it agrees. */
   textAt(group: GroupId, position: number): string | undefined;
@@ -118,8 +118,7 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
     typed: (device: DeviceId) => typed.get(device) ?? [],
   };
 
-  const isBlind = (device: DeviceId, id: string): boolean =>
-    (left.get(`${device} ${id}`) ?? Number.POSITIVE_INFINITY) < branches.length - 1;
+  const leftIn = (device: DeviceId, id: string): number | undefined => left.get(`${device} ${id}`);
   const promised = (device: DeviceId, id: GroupId, position: number, key: string, head?: Uint8Array): void => {
     // a node that has not heard yet that the log went back says what stood there before
     const stood = branches.flatMap(({ groups }) => groups.get(id)?.entries[position - 1] ?? []);
@@ -321,17 +320,18 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
         const text = `the commit at ${sequence} for ${id}/${event.epoch} is ${isVoid ? 'void, and counted' : 'not counted'}`;
         return [{ rule: 'one commit an epoch', text }];
       }),
-    typed(device, group, text, position) {
-      typed.set(device, [...(typed.get(device) ?? []), { text, group, position, branch: branches.length - 1 }]);
+    typed(device, group, text, { position, head } = { position: 0 }) {
+      const said = { text, group, position, ...(head === undefined ? {} : { head }) };
+      typed.set(device, [...(typed.get(device) ?? []), said]);
     },
     leaves(device, ids, wentBack) {
       for (const id of ids) if (!left.has(`${device} ${id}`)) left.set(`${device} ${id}`, wentBack);
     },
-    isBlind,
+    leftIn,
     shown(who, device, line) {
       let first: readonly Violation[] | undefined;
-      for (const [number, branch] of [...branches.entries()].reverse()) {
-        const found = judgeLine(branch, { ...known, branch: number }, who, device, line);
+      for (const branch of [...branches].reverse()) {
+        const found = judgeLine(branch, known, who, device, line);
         if (found.length > 0) {
           first ??= found;
           continue;
@@ -348,19 +348,14 @@ export function createLedger(violate: (violation: Violation) => void): Ledger {
       if (isToldOfGoingBack(branches, line)) return;
       const wasOut = wereShutOut.has(`${device} ${line.group}`);
       if (line.kind === 'warning' && wasOut && tellsOfAbsence(branches, line)) return;
-      if (line.kind === 'warning' && isOfBlind(branches, line, isBlind)) return;
-      if (line.kind === 'warning' && isDoubtOfBlind(branches, line, device, isBlind)) return;
+      if (line.kind === 'warning' && isOfBlind(branches, line, leftIn)) return;
+      if (line.kind === 'warning' && isDoubtOfBlind(branches, line, device, leftIn)) return;
       if (line.kind === 'warning' && isRefusedMeanwhile(branches, line, device)) return;
       for (const violation of first ?? []) violate(violation);
     },
     textAt: (group, position) => now().texts.get(`${group}/${position}`),
     positionOf: (text) => now().places.get(text),
   };
-}
-
-function isHead(truth: GroupTruth | undefined, position: number, head: Uint8Array): boolean {
-  const placed = truth?.entries[position - 1];
-  return placed !== undefined && equalBytes(placed.head, head);
 }
 
 /** Who commits, and whom the commit lets in. */

@@ -72,9 +72,10 @@ function losePower(scene: Scene): void {
   if (end >= log.events.length || nodes.some(({ isCut }) => isCut)) return;
   for (const node of nodes) node.cut();
   time.after(chance.between(0, OUTAGE_MS), () => {
-    // what no node has seen nobody can miss; nor can a node where the tables went back with their log
+    // what no node has seen nobody can miss; nor can a node where the tables went back with their log. A backup that was restored
+    // meanwhile may have lost more
     const isSeen = nodes.some(({ tables }) => (tables?.standing.sequence ?? 0) > end);
-    if (!isSeen) {
+    if (!isSeen || end >= log.events.length) {
       for (const node of nodes) node.mend();
       return;
     }

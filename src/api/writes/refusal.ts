@@ -62,7 +62,6 @@ const STANDS_ON = {
   forbidden: 'tables',
   // the roles and the members as the epoch began
   'join-closed': 'nothing',
-  'returning-administrator': 'nothing',
   'bad-roles': 'nothing',
   'no-administrator': 'nothing',
   'unsupported-extension': 'nothing',

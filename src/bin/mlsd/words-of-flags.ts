@@ -7,6 +7,8 @@ export type FlagWords =
   | { readonly problem: string };
 
 const FLAG = /^--(no-)?([a-z][a-z-]*)(?:=(.*))?$/s;
+/** Of these the parser's own reading stands, where it is the one that was meant. */
+const READ_ALREADY = /^(--(help|version)|-([a-z]))=(.*)$/s;
 const OPTIONS_END = '--';
 
 /**
@@ -20,14 +22,24 @@ export function wordsOfFlags(argv: readonly string[], parsed: Readonly<Record<st
   const seen = new Set<string>();
   const end = argv.indexOf(OPTIONS_END);
   for (const word of end === -1 ? argv : argv.slice(0, end)) {
+    const [, flag, long, letter = '', said = ''] = READ_ALREADY.exec(word) ?? [];
+    if (flag !== undefined) {
+      const taken = parsed[long ?? letter];
+      if (typeof taken === 'boolean' && asYesOrNo(said) !== taken) return { problem: misread(flag, said) };
+      continue;
+    }
     const [, , name = '', text] = FLAG.exec(word) ?? [];
     if (typeof parsed[name] !== 'boolean') continue;
     if (seen.has(name)) return { problem: `--${name} is given twice` };
     seen.add(name);
     if (text === undefined) continue;
     const value = Object.hasOwn(OPTIONS, name) ? text : asYesOrNo(text);
-    if (value === undefined) return { problem: `--${name}: has to be true or false, not ${JSON.stringify(text)}` };
+    if (value === undefined) return { problem: misread(`--${name}`, text) };
     texts[name] = value;
   }
   return { texts };
+}
+
+function misread(flag: string, text: string): string {
+  return `${flag}: has to be true or false, not ${JSON.stringify(text)}`;
 }

@@ -21,7 +21,7 @@ import { heirToName, lastCommit } from './leave.ts';
 import { declaredRoster, handshakesOf, isOpaque } from './opaque.ts';
 import { leftOut, ownRemovalReason, passedOverLines, passOverAll } from './passed-over.ts';
 import { leadsOn } from './recovery.ts';
-import { rolesIntent } from './roles.ts';
+import { rolesIntent, rolesWithout } from './roles.ts';
 import { type EngineEnv, type Group, type Needs, type Step, step } from './types.ts';
 
 /** Above this many members a Welcome leaves the ratchet tree out; the server serves it. */
@@ -251,7 +251,9 @@ function intentOf(
     case 'remove': {
       const accounts = new Set<string | undefined>(intention.accounts);
       const leaves = membersOf(state).filter((member) => accounts.has(accountOf(member.identity)));
-      return leaves.length === 0 ? undefined : { remove: leaves.map((member) => member.leaf) };
+      return leaves.length === 0
+        ? undefined
+        : { remove: leaves.map(({ leaf }) => leaf), ...rolesWithout(state, intention) };
     }
     case 'expel': {
       const leaves = membersOf(state).filter(({ identity }) => {

@@ -51,7 +51,9 @@ export function takeShown(
     return { group: noted, lines: [{ ...messageLine(shown, message), time, position }] };
   }
   const set = Math.min(shown.since ?? position, position);
-  if (group.topic !== undefined && group.topic.position >= set) return { group, lines: [] };
+  // one that stands no earlier than this entry is of a history that the log has lost
+  const isLater = group.topic !== undefined && group.topic.position >= set && group.topic.position < position;
+  if (isLater) return { group, lines: [] };
   const text = shown.text.slice(0, TOPIC_MAX_CHARACTERS);
   const topic: Topic = { text, by, position: set };
   const isKnown = group.topic?.text === text;

@@ -4,7 +4,7 @@ import { type GroupState as MlsState, membersOf, ownLeafOf, pendingProposalsOf }
 import type { Intention } from './commit-types.ts';
 import { addIntention, replaceIntention } from './intentions.ts';
 import { leaversIn, PROPOSAL_TURN_MAX_MS } from './leave.ts';
-import { handshakesOf } from './opaque.ts';
+import { handshakesOf, isOpaque } from './opaque.ts';
 import { type EngineEnv, type Group, type LineDraft, type Step, step } from './types.ts';
 
 /**
@@ -18,10 +18,14 @@ type CommitOfProposals = Extract<Intention, { kind: 'commit-proposals' }>;
 /** How long who is to be removed waits for somebody to carry that out: whoever is there has had its turn twice by then. */
 export const REMOVAL_WAIT_MS = 2 * PROPOSAL_TURN_MAX_MS;
 
-/** Whether own texts wait for the removal of this device, which another member has proposed, and which it cannot commit itself. */
+/**
+ * Whether own texts wait for the removal of this device, which another member has proposed, and which it cannot commit itself. In an opaque
+ * group: of another the server has judged what waits, takes no commit that leaves it out, and the one that carries it out is still to come.
+ */
 export function isHeldByRemoval(group: Group): boolean {
   const { phase, mls, pending, intentions, outbox } = group;
   if (phase !== 'member' || mls === undefined || pending !== undefined || intentions.length > 0) return false;
+  if (!isOpaque(group)) return false;
   // who has asked to go writes nothing more
   if (!isOwnRemovalDue(mls, handshakesOf(group)) || leaversIn(mls).has(ownLeafOf(mls))) return false;
   return outbox.some((item) => !item.accepted && (item.sealed === undefined || item.stale));

@@ -90,9 +90,9 @@ export function recoveredLine(
   const { epoch, committer } = recovery;
   const [first, last] = [epoch + 1, joined.epoch - 1];
   const lost = first === last ? `epoch ${first}` : `epochs ${first}–${last}`;
-  const text =
-    `commit ${first} by ${committer} could not be processed here; rejoined at epoch ${joined.epoch}; ` +
-    `messages of ${lost} cannot be read`;
+  // where the log went back, it may be joined again before that commit
+  const unread = last < first ? '' : `; messages of ${lost} cannot be read`;
+  const text = `commit ${first} by ${committer} could not be processed here; rejoined at epoch ${joined.epoch}${unread}`;
   return { kind: 'warning', text, time: joined.time, position: joined.position };
 }
 

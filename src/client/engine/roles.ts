@@ -2,7 +2,7 @@ import { accountOf } from '../../mls/identity.ts';
 import { type GroupRoles, isAdmin } from '../../mls/roles.ts';
 import { type GroupState as MlsState, membersOf, rolesOf } from '../../mls/session/state.ts';
 import type { AccountId } from '../../wire/ids.ts';
-import type { Intention } from './commit-types.ts';
+import type { IntentionKind } from './commit-types.ts';
 
 /** What somebody who is the only administrator is told instead of being let go. */
 export const LAST_ADMINISTRATOR = 'you are its only administrator; name another one first: /promote NAME';
@@ -22,7 +22,7 @@ export function isLastAdministrator(state: MlsState, account: AccountId): boolea
  */
 export function rolesIntent(
   state: MlsState,
-  { appoint, dismiss, invite, join }: Extract<Intention, { kind: 'roles' }>,
+  { appoint, dismiss, invite, join }: Extract<IntentionKind, { kind: 'roles' }>,
 ): { readonly roles: GroupRoles } | string | undefined {
   const roles = rolesOf(state);
   if (roles === undefined) return 'this group has no roles';
@@ -38,4 +38,18 @@ export function rolesIntent(
   const isSame =
     next.invite === roles.invite && next.join === roles.join && present.join() === [...roles.admins].sort().join();
   return isSame ? undefined : { roles: next };
+}
+
+/**
+ * The roles that a removal leaves, where it takes out an administrator: the roles of a group go on naming who has gone, and where everybody
+ * may join, whoever was thrown out would come back as what it was.
+ */
+export function rolesWithout(
+  state: MlsState,
+  { accounts }: Extract<IntentionKind, { kind: 'remove' }>,
+): { readonly roles?: GroupRoles } {
+  const roles = rolesOf(state);
+  if (roles === undefined || !accounts.some((account) => isAdmin(roles, account))) return {};
+  const next = rolesIntent(state, { kind: 'roles', appoint: [], dismiss: accounts });
+  return typeof next === 'object' ? next : {};
 }

@@ -18,7 +18,7 @@ const LOOK_AHEAD_ENTRIES = 1000;
 export async function waitUntilCaughtUp(
   world: {
     readonly api: Pick<ServerApi, 'syncPage'>;
-    readonly sync: Pick<ReadingState, 'whenUpToDate' | 'onPassed' | 'isHeld' | 'reached'>;
+    readonly sync: Pick<ReadingState, 'whenUpToDate' | 'onPassed' | 'isHeld' | 'reached' | 'compared'>;
     readonly random: () => number;
   },
   signal: AbortSignal,
@@ -36,6 +36,7 @@ export async function waitUntilCaughtUp(
   const stopWaking = onAbort(signal, () => wake());
   try {
     let from = sync.reached;
+    const { compared } = sync;
     for (let complete = false, empty = 0; !complete; ) {
       if (signal.aborted) throw new Aborted();
       const page = await api.syncPage(from, LOOK_AHEAD_ENTRIES).catch((error: unknown) => {
@@ -53,8 +54,11 @@ export async function waitUntilCaughtUp(
       }
       empty = 0;
       const last = cursorFromBlock(page.cursors, page.entries.length - 1);
-      while (!passed.has(last) && sync.reached !== last) {
+      // of a group that is held, nothing that was passed is read
+      while (!passed.has(last) && (sync.isHeld(group) || sync.reached !== last)) {
         if (signal.aborted) throw new Aborted();
+        // what the log before had last never comes
+        if (sync.compared !== compared) throw new TransportError('unreachable', 'the log was replaced');
         await new Promise<void>((resolve) => {
           wake = resolve;
         });

@@ -15,7 +15,7 @@ import { MESSAGE_MAX_LENGTH } from './editor.ts';
 import { explain, isUnreachable, offlineText } from './explain.ts';
 import { footerNotes } from './footer-notes.ts';
 import { createGroupView } from './group-view.ts';
-import { notInvitedRows } from './join-rows.ts';
+import { joinRows, notInvitedRows } from './join-rows.ts';
 import { neutralise } from './neutralise.ts';
 import { createUnsent, type Unsent } from './unsent.ts';
 
@@ -130,10 +130,13 @@ export function createConversation(options: ConversationOptions): Conversation {
     const outcome = await client.openGroup(wanted);
     // everybody may come into an open one; who has left it, or was put out, has to say so: /join
     const mayJoin = outcome.kind === 'not-invited' && local === undefined;
-    const isIn = !mayJoin || 'group' in (await client.joinGroup(wanted));
-    if (outcome.kind === 'not-invited' && !(mayJoin && isIn)) {
+    const joined = mayJoin ? await client.joinGroup(wanted) : undefined;
+    if (outcome.kind === 'not-invited' && !(joined !== undefined && 'group' in joined)) {
       awaited = true;
-      view.aside(notInvitedRows(wanted, outcome.administrators, options.waits === false ? 'ended' : 'opens'));
+      const then = options.waits === false ? 'ended' : 'opens';
+      // one that everybody may come into asks for no invitation: it is said what went wrong
+      const isOpen = joined?.kind === 'refused';
+      view.aside(isOpen ? joinRows(wanted, joined, then) : notInvitedRows(wanted, outcome.administrators, then));
       return 'not-invited';
     }
     const group = await refreshGroups();

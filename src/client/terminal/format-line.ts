@@ -99,6 +99,7 @@ function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
   const went = line.removed.filter(isPerson);
   const removed = went.filter(({ account }) => !left.some((each) => each.account === account));
   const gone = left.filter(isPerson);
+  const demoted = dismissed.filter(({ account }) => !removed.some((each) => each.account === account));
   const parts = [
     ...(joined ? ['joined'] : []),
     ...(added.length > 0 ? [`added ${namesOf(added)}`] : []),
@@ -107,7 +108,7 @@ function changes(line: Extract<HistoryLine, { kind: 'membership' }>): string {
     ...ofDevices('removed', line.removed),
     ...(gone.length > 0 ? [`${namesOf(gone)} left`] : []),
     ...(appointed.length > 0 ? [`made ${namesOf(appointed)} administrator`] : []),
-    ...(dismissed.length > 0 ? [`${namesOf(dismissed)} no longer administers`] : []),
+    ...(demoted.length > 0 ? [`${namesOf(demoted)} no longer administers`] : []),
     ...(invite === undefined
       ? []
       : [invite === 'members' ? 'every member may invite' : 'only administrators may invite']),

@@ -8,9 +8,9 @@ import type { ProposalPlan } from './proposals.ts';
 import { type Refused, refused } from './refusal.ts';
 
 /**
- * Whether the roles of the group allow one proposal to its sender: adds by the invite policy, removes of others, changes of roles and
- * adding somebody whom the roles still name for administrators; own leave, own update, devices of the own account, and the removal of a
- * device that its account has revoked, for everybody. In a group without roles all are equal.
+ * Whether the roles of the group allow one proposal to its sender: adds by the invite policy, removes of others and
+ * changes of roles for administrators; own leave, own update, devices of the own account, and the removal of a device that
+ * its account has revoked, for everybody. In a group without roles all are equal.
  */
 export function proposalPolicy(data: GroupData, proposal: Proposal, sender: HandshakeSender): Refused | undefined {
   const roles = rolesIn(data.context.extensions);
@@ -38,10 +38,7 @@ function roleRefusal(
     case 'add': {
       const added = accountOf(identityOfCredential(proposal.add.keyPackage.leafNode.credential) ?? '');
       const isOwn = added !== undefined && added === accountOf(who?.identity ?? '');
-      if (admin || isOwn) return undefined;
-      if (roles.invite !== 'members') return refused('forbidden', 'adds members');
-      const isReturning = added !== undefined && isAbsentAdministrator(data, roles, added);
-      return isReturning ? refused('returning-administrator') : undefined;
+      return admin || isOwn || roles.invite === 'members' ? undefined : refused('forbidden', 'adds members');
     }
     case 'remove': {
       const removed = memberOf(data, proposal.remove.removed);
@@ -78,26 +75,10 @@ export function commitPolicy(data: GroupData, plan: ProposalPlan, isRevoked?: Is
  */
 export function externalPolicy(data: GroupData, joiner: string): Refused | undefined {
   const roles = rolesIn(data.context.extensions);
-  if (roles === undefined) return undefined;
+  if (roles === undefined || roles.join === 'open') return undefined;
   const account = accountOf(joiner);
-  if (account === undefined) return refused('join-closed');
-  if (roles.join === 'open') {
-    return isAbsentAdministrator(data, roles, account) ? refused('returning-administrator') : undefined;
-  }
-  return isMember(data, account) ? undefined : refused('join-closed');
-}
-
-/**
- * The roles of a group go on naming an administrator who left or was removed, until somebody changes them. By that name it does not come
- * back by itself, nor by a member's invitation: or whoever throws an administrator out of an open group would have to deal with it again
- * a moment later.
- */
-function isAbsentAdministrator(data: GroupData, roles: GroupRoles, account: string): boolean {
-  return isAdmin(roles, account) && !isMember(data, account);
-}
-
-function isMember(data: GroupData, account: string): boolean {
-  return membersOfTree(data).some(({ identity }) => accountOf(identity) === account);
+  const isKnown = account !== undefined && membersOfTree(data).some(({ identity }) => accountOf(identity) === account);
+  return isKnown ? undefined : refused('join-closed');
 }
 
 /** The last administrator cannot go without naming another. */

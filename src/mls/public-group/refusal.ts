@@ -33,8 +33,6 @@ export const PUBLIC_GROUP_REFUSALS = {
   // roles
   forbidden: 'the role of who proposes this does not allow it',
   'join-closed': 'nobody joins this group without an invitation',
-  'returning-administrator':
-    'who the roles still name as an administrator comes back by an administrator’s invitation only',
   'bad-roles': 'the roles are not well-formed, are dropped, or name an administrator who is no member',
   'no-administrator': 'the group would be left without an administrator',
   'unsupported-extension': 'a member does not support what the group asks for',

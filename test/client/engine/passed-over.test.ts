@@ -26,8 +26,10 @@ interface Member {
 const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 
 /** An opaque group that the first of these administers, as each of them has it. */
-async function groupOf(...names: readonly [string, ...string[]]): Promise<Member[]> {
-  const { people, states } = await founded(names);
+const groupOf = (...names: readonly [string, ...string[]]): Promise<Member[]> => groupWith('private', names);
+
+async function groupWith(handshakes: 'private' | 'public', names: readonly [string, ...string[]]): Promise<Member[]> {
+  const { people, states } = await founded(names, handshakes);
   const directory = createDirectory('chat.example');
   const described = people.map(({ identity, keys }, i) => ({ ...parseIdentity(identity)!, keys, name: names[i]! }));
   for (const { account, device, keys, name } of described) {
@@ -38,8 +40,8 @@ async function groupOf(...names: readonly [string, ...string[]]): Promise<Member
     const { account, device, name, keys } = described[i]!;
     const me = { account, device, name, domain: 'chat.example', identity: people[i]!.identity, keys };
     const env = { suite, config: trusting, sha256: nodeSha256, directory, me, now: () => NOW, randomBytes };
-    const group: Group = { ...emptyGroup(groupIdOf(mls), 'tea'), phase: 'member', handshakes: 'private', mls };
-    return { env, group: { ...group, position: 1, head: EMPTY_HEAD } };
+    const group: Group = { ...emptyGroup(groupIdOf(mls), 'tea'), phase: 'member', mls, position: 1, head: EMPTY_HEAD };
+    return { env, group: handshakes === 'private' ? { ...group, handshakes } : group };
   });
 }
 
@@ -60,11 +62,12 @@ async function placed(
   );
 }
 
-/** The first of them proposes this privately, and goes away; all have it. */
+/** The first of them proposes this as the group does, and goes away; all have it. */
 async function proposed(members: readonly Member[], proposal: Proposal): Promise<Member[]> {
   const [first, ...others] = members as [Member, ...Member[]];
   const id = newClientId(NOW, randomBytes);
-  const made = await forgedProposal(first.group.mls!, proposal, encodeBinding(id));
+  const { mls, handshakes = 'public' } = first.group;
+  const made = await forgedProposal(mls!, proposal, encodeBinding(id), handshakes);
   const steps = await placed(others, first, { id, payload: made.proposal, kind: 'proposal' });
   const own = { ...first.group, mls: made.state, position: first.group.position + 1 };
   return [{ env: first.env, group: own }, ...steps.map(({ group }, i) => ({ env: others[i]!.env, group }))];
@@ -150,4 +153,15 @@ describe('pending proposals never block a sender for long: in an opaque group,',
     const refused = commitAnswered(last.group, last.group.pending!.id, { kind: 'refused', reason: 'no' });
     expect([refused.group.intentions, kinds(refused)]).toEqual([[], ['seal']]);
   });
+});
+
+test('in a group whose server judges proposals nobody passes over the own removal: no such commit is taken, and who gave up could not read the one that is to come', async () => {
+  const [, silent, carol] = await proposed(await groupWith('public', ['alice', 'bob', 'carol']), removalOf(1));
+  const bob = typed(silent!, 'hello');
+  expect(kinds(bob)).toEqual([]);
+  expect(passOverRemoval(bob.env, bob.group).group).toBe(bob.group);
+  const asked = addIntention(carol!.group, 'proposals', { kind: 'commit-proposals' }).group;
+  const committer = { env: carol!.env, group: (await prepareCommit(carol!.env, asked)).group };
+  const [removed] = await committed([bob], committer);
+  expect(removed!.group.phase).toBe('removed');
 });

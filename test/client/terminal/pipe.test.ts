@@ -267,6 +267,15 @@ describe('without an invitation', () => {
     expect(await startPipe(client, undefined, { follow: false }).ended).toBe(EXIT.error);
   });
 
+  test('an open group that could not be entered asks nobody to be invited: it is said what went wrong', async () => {
+    const client = createFakeChatClient({ me: 'alice' });
+    client.control.existsWithout('tea', ['bob']);
+    client.joinGroup = async () => ({ kind: 'refused', reason: 'the server did not answer' });
+    const pipe = startPipe(client, ['hi'], { follow: false });
+    expect(await pipe.ended).toBe(EXIT.error);
+    expect(pipe.err).toEqual(['not joined: the server did not answer']);
+  });
+
   test('otherwise the invitation is waited for, and then the input is sent', async () => {
     const client = createFakeChatClient({ me: 'alice' });
     client.control.existsWithout('tea', ['bob']);

@@ -61,13 +61,14 @@ export async function founded(
   return { people, states: [made.next, ...joined] };
 }
 
-/** A private proposal of any kind, as a client may make it that keeps to no rules, and its maker's state with it. */
+/** A proposal of any kind, private unless told else, as a client may make it that keeps to no rules, and its maker's state with it. */
 export async function forgedProposal(
   state: GroupState,
   proposal: Proposal,
   authenticatedData: Uint8Array = new Uint8Array(0),
+  handshakes: 'private' | 'public' = 'private',
 ): Promise<{ readonly state: GroupState; readonly proposal: Uint8Array }> {
-  const made = await createProposal(unwrap(state), false, proposal, suite, authenticatedData);
+  const made = await createProposal(unwrap(state), handshakes === 'public', proposal, suite, authenticatedData);
   return { state: wrap(made.newState), proposal: encodeMlsMessage(made.message) };
 }
 
