@@ -1,11 +1,12 @@
 import { createPrivateKey, createPublicKey, hkdfSync, sign } from 'node:crypto';
 import { fromBase64Url } from '../wire/bytes.ts';
-import { encodeReceipt, type Receipt, receiptToSign, type SignedReceipt } from '../wire/receipt.ts';
+import { encodeReceipt, type Receipt, type SignedReceipt, signReceipts } from '../wire/receipt.ts';
+import { sha256 } from './sha256.ts';
 
 export interface ReceiptSigner {
   /** Ed25519, 32 bytes; published in `/.well-known/mlsd`. */
   readonly publicKey: Uint8Array;
-  /** Signs off the event loop, which has better things to do. */
+  /** All that is asked for in one turn of the event loop is signed together: one signature serves an event of the log. */
   sign(receipt: Receipt): Promise<SignedReceipt>;
 }
 
@@ -28,16 +29,31 @@ export function createReceiptSigner(domainSecret: Uint8Array): ReceiptSigner {
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
   const publicKey = fromBase64Url(createPublicKey(privateKey).export({ format: 'jwk' }).x ?? '');
   if (publicKey === undefined) throw new Error('the receipt key has no public part');
+  let waiting: Waiting[] = [];
+  const signWaiting = (): void => {
+    const signing = waiting;
+    waiting = [];
+    try {
+      const bytes = signing.map(({ receipt }) => encodeReceipt(receipt));
+      const signed = signReceipts(bytes, (message) => new Uint8Array(sign(null, message, privateKey)), sha256);
+      for (const [index, { resolve }] of signing.entries()) resolve(signed[index]!);
+    } catch (error) {
+      for (const { reject } of signing) reject(error);
+    }
+  };
   return {
     publicKey,
     sign(receipt) {
-      const bytes = encodeReceipt(receipt);
       return new Promise((resolve, reject) => {
-        sign(null, receiptToSign(bytes), privateKey, (error, signature) => {
-          if (error === null) resolve({ receipt: bytes, signature: new Uint8Array(signature) });
-          else reject(error);
-        });
+        if (waiting.length === 0) setImmediate(signWaiting);
+        waiting.push({ receipt, resolve, reject });
       });
     },
   };
+}
+
+interface Waiting {
+  readonly receipt: Receipt;
+  readonly resolve: (signed: SignedReceipt) => void;
+  readonly reject: (error: unknown) => void;
 }

@@ -59,7 +59,7 @@ function findingRows(finding: AuditFinding): readonly string[] {
   }
 }
 
-/** All that anybody needs who wants to check it: the signature is Ed25519 over `mlsd receipt v1`, a zero byte, and the receipt. */
+/** All that anybody needs who wants to check it; SECURITY.md says what is signed. */
 function proofRows(proof: ReceiptProof): readonly string[] {
   return [
     `  signed at    ${new Date(proof.signedAt).toISOString()}`,

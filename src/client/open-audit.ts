@@ -1,4 +1,4 @@
-import { createNodeSuite } from '../mls/suite-node.ts';
+import { createNodeSuite, nodeSha256 } from '../mls/suite-node.ts';
 import { ClientError } from './client-error.ts';
 import { type AuditReport, auditStore } from './runner/audit.ts';
 import { openClientFolder } from './runner/folder.ts';
@@ -15,7 +15,7 @@ export async function auditFolder(dir: string, ask?: AskSecret): Promise<AuditRe
   const folder = openClientFolder(dir);
   try {
     await using store = await openStore(folder.path, await unlockStore(folder.path, { ask }));
-    return await auditStore(store, createNodeSuite());
+    return await auditStore(store, { suite: createNodeSuite(), sha256: nodeSha256 });
   } finally {
     folder.close();
   }

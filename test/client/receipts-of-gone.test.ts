@@ -2,14 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { withFirstHead, withHead } from '../../src/client/engine/recent-heads.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
 import { isElsewhere } from '../../src/client/engine/witness.ts';
-import { auditStore } from '../../src/client/runner/audit.ts';
-import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
-import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
+import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import type { Position } from '../../src/wire/ids.ts';
 import type { MessagesResponse } from '../../src/wire/schemas/groups.ts';
-import { type ConnectableServer, overHttp, type TestChatter } from '../support/chat-clients.ts';
-import { deviceOf, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
+import { type ConnectableServer, overHttp } from '../support/chat-clients.ts';
+import { audited, deviceOf, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
 import { receiptFor } from '../support/fake-server/receipts.ts';
 import { createFakeServer } from '../support/fake-server.ts';
 import { keepOnly } from '../support/keep-only.ts';
@@ -18,8 +16,6 @@ import { useTestServer } from '../support/use-server.ts';
 
 const GONE = /no longer on the server\.$/;
 const chatter = useChatters();
-
-const audited = (who: TestChatter) => auditStore(createMemoryStore(who.rows), createNodeSuite());
 
 describe('a message that is sent again after it was compacted, on an honest server', () => {
   const server = useTestServer();

@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import type { PendingCommit } from '../../src/client/engine/commit-types.ts';
 import type { Group } from '../../src/client/engine/types.ts';
 import { emptyGroup } from '../../src/client/engine/welcome.ts';
-import { auditStore } from '../../src/client/runner/audit.ts';
 import { openChatState } from '../../src/client/runner/chat-state.ts';
 import { compareHistories } from '../../src/client/runner/compare-histories.ts';
 import { createSerial } from '../../src/client/runner/serial.ts';
@@ -10,10 +9,18 @@ import { loadGroups } from '../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { type ServerApi, TransportError } from '../../src/client/transport/server-api.ts';
 import { createMlsConfig } from '../../src/mls/config.ts';
-import { createNodeSuite } from '../../src/mls/suite-node.ts';
 import type { ClientId, GroupId } from '../../src/wire/ids.ts';
 import type { ConnectableServer, TestChatter } from '../support/chat-clients.ts';
-import { deviceOf, statusIn, storedGroup, together, useChatters, WAIT_MS, warningsOf } from '../support/chatters.ts';
+import {
+  audited,
+  deviceOf,
+  statusIn,
+  storedGroup,
+  together,
+  useChatters,
+  WAIT_MS,
+  warningsOf,
+} from '../support/chatters.ts';
 import { createFakeServer, type FakeServer } from '../support/fake-server.ts';
 import { until } from '../support/until.ts';
 
@@ -164,7 +171,7 @@ test('a group whose histories differ is joined again once and for all, and the d
   expect(
     (await warningsOf(bob)).filter((text) => text.includes("The server's history of this group differs")),
   ).toHaveLength(1);
-  const { findings } = await auditStore(createMemoryStore(bob.rows), createNodeSuite());
+  const { findings } = await audited(bob);
   expect(findings.filter(({ groupId }) => groupId === group)).toMatchObject([
     { kind: 'history', position: expect.any(Number) },
   ]);

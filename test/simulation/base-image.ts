@@ -10,10 +10,10 @@ import { encodeEvent } from '../../src/log/envelope.ts';
 import type { LogStarted } from '../../src/log/events.ts';
 import { LOG_LANE, laneSubject } from '../../src/log/subjects.ts';
 import type { Suite } from '../../src/mls/suite.ts';
-import { createNodeSuite, ed25519PublicKey, nodeSha256 } from '../../src/mls/suite-node.ts';
+import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
 import { decodeCbor } from '../../src/wire/cbor.ts';
 import type { AccountId, DeviceId } from '../../src/wire/ids.ts';
-import { encodeReceipt, receiptToSign } from '../../src/wire/receipt.ts';
+import { SERVER_KEY, signedAlone } from '../support/fake-server/receipts.ts';
 import { createChance } from './chance.ts';
 import { type ClientNetwork, createCaller } from './client-network.ts';
 import { FAIR_WEATHER } from './faults.ts';
@@ -45,16 +45,10 @@ const NEWCOMERS = ['eve', 'Eve'];
 const EPOCH_MS = Date.UTC(2026, 10, 1);
 const REGISTRATION_MS = 60_000;
 
-const SIGNER_SEED = new Uint8Array(32).fill(7);
-const SIGNER_SUITE = createNodeSuite();
-
 /** Signs at once, so that no history waits for another thread; the key is the same in all of them. */
 export const SIMULATED_SIGNER: ReceiptSigner = {
-  publicKey: ed25519PublicKey(SIGNER_SEED),
-  sign: async (receipt) => {
-    const bytes = encodeReceipt(receipt);
-    return { receipt: bytes, signature: await SIGNER_SUITE.signature.sign(SIGNER_SEED, receiptToSign(bytes)) };
-  },
+  publicKey: SERVER_KEY.publicKey,
+  sign: async (receipt) => signedAlone(receipt),
 };
 
 /**

@@ -1,9 +1,11 @@
 import { afterEach, expect } from 'vitest';
 import type { GroupStatus } from '../../src/client/chat-client.ts';
 import type { Group } from '../../src/client/engine/types.ts';
+import { type AuditReport, auditStore } from '../../src/client/runner/audit.ts';
 import { loadGroups } from '../../src/client/store/group-rows.ts';
 import { createMemoryStore } from '../../src/client/store/memory-store.ts';
 import { createMlsConfig } from '../../src/mls/config.ts';
+import { createNodeSuite, nodeSha256 } from '../../src/mls/suite-node.ts';
 import type { DeviceId, GroupId } from '../../src/wire/ids.ts';
 import { type ChatterOptions, type ConnectableServer, openChatter, type TestChatter } from './chat-clients.ts';
 
@@ -62,4 +64,9 @@ export async function warningsOf(who: TestChatter, group?: GroupId): Promise<str
 export async function storedGroup({ rows }: TestChatter, group: GroupId): Promise<Group> {
   const stored = await loadGroups(createMemoryStore(rows), createMlsConfig({ validateCredential: () => true }));
   return stored.find(({ id }) => id === group)!;
+}
+
+/** What an audit of somebody's store says, while the chat goes on. */
+export function audited(who: Pick<TestChatter, 'rows'>): Promise<AuditReport> {
+  return auditStore(createMemoryStore(who.rows), { suite: createNodeSuite(), sha256: nodeSha256 });
 }

@@ -1,7 +1,7 @@
 import { createMlsConfig } from '../../mls/config.ts';
 import type { Suite } from '../../mls/suite.ts';
 import { equalBytes, toBase64Url, toHex } from '../../wire/bytes.ts';
-import type { GroupId } from '../../wire/ids.ts';
+import type { GroupId, Sha256 } from '../../wire/ids.ts';
 import { decodeReceipt } from '../../wire/receipt.ts';
 import { ClientError } from '../client-error.ts';
 import type { BrokenPromise, Promised } from '../engine/evidence.ts';
@@ -67,8 +67,14 @@ export interface AuditReport {
   readonly findings: readonly AuditFinding[];
 }
 
+/** What receipts are verified with. */
+interface AuditWorld {
+  readonly suite: Suite;
+  readonly sha256: Sha256;
+}
+
 /** Compares every receipt that is kept with what the server served, and names every difference that was ever noticed. */
-export async function auditStore(store: ClientStore, suite: Suite): Promise<AuditReport> {
+export async function auditStore(store: ClientStore, world: AuditWorld): Promise<AuditReport> {
   const serverKey = await loadServerKey(store);
   // nothing is decrypted here: no credential is looked at
   const groups = await loadGroups(store, createMlsConfig({ validateCredential: () => false }));
@@ -89,7 +95,7 @@ export async function auditStore(store: ClientStore, suite: Suite): Promise<Audi
       else broken.push({ ...promised, served });
     }
     audited.push({ group: group.name, groupId: group.id, ...counts });
-    findings.push(...(await findingsOf(group, broken, serverKey, suite)));
+    findings.push(...(await findingsOf(group, broken, serverKey, world)));
   }
   return { groups: audited, findings };
 }
@@ -98,7 +104,7 @@ async function findingsOf(
   group: Group,
   compared: readonly (Promised & { readonly served?: Uint8Array })[],
   serverKey: Uint8Array | undefined,
-  suite: Suite,
+  world: AuditWorld,
 ): Promise<readonly AuditFinding[]> {
   const about = { group: group.name, groupId: group.id };
   const proofs = new Map<string, ReceiptProof>();
@@ -115,7 +121,7 @@ async function findingsOf(
       continue;
     }
     if (serverKey === undefined) throw new ClientError('storage', 'there are receipts here, and no key to verify them');
-    const flaw = await flawOf(suite, serverKey, { receipt, signature });
+    const flaw = await flawOf(world, serverKey, { receipt, signature });
     if (flaw !== undefined) throw new ClientError('storage', `a stored receipt was changed: ${flaw}`);
     const { head, time } = decodeReceipt(receipt);
     proofs.set(`${position}/${toHex(head)}`, {

@@ -152,7 +152,7 @@ export async function openLocalClient(options: LocalClientOptions): Promise<Loca
     waitUntilCaughtUp({ api, sync, random }, until, group);
   const caughtUpOnce = (until: AbortSignal, group?: GroupId): Promise<void> =>
     untilAnswered(() => catchUp(until, group), { signal: until, random, wake: (ms) => pause(ms, until) });
-  const receipts = createReceiptBook({ store, api, suite, domain: me.domain });
+  const receipts = createReceiptBook({ store, api, suite, sha256, domain: me.domain });
   const perform = createPerformEffect({
     env,
     receipts,

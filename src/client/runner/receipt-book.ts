@@ -1,6 +1,7 @@
 import type { Suite } from '../../mls/suite.ts';
 import { equalBytes } from '../../wire/bytes.ts';
-import { decodeReceipt, type Receipt, receiptToSign, type SignedReceipt } from '../../wire/receipt.ts';
+import type { Sha256 } from '../../wire/ids.ts';
+import { decodeReceipt, openSignature, type Receipt, type SignedReceipt } from '../../wire/receipt.ts';
 import type { CheckedReceipt } from '../engine/witness.ts';
 import type { ClientStore } from '../store/client-store.ts';
 import { loadServerKey, pinServerKey } from '../store/receipt-rows.ts';
@@ -30,9 +31,10 @@ export function createReceiptBook(world: {
   readonly store: ClientStore;
   readonly api: Pick<ServerApi, 'serverInfo'>;
   readonly suite: Suite;
+  readonly sha256: Sha256;
   readonly domain: string;
 }): ReceiptBook {
-  const { store, api, suite, domain } = world;
+  const { store, api, domain } = world;
   let serverKey: Uint8Array | undefined;
   const keyOf = async (): Promise<Uint8Array> => {
     serverKey ??= (await loadServerKey(store)) ?? (await pinServerKey(store, (await api.serverInfo()).serverKey));
@@ -42,7 +44,7 @@ export function createReceiptBook(world: {
     check: async (signed, place) => {
       const unproven = (reason: string): CheckedReceipt => ({ kind: 'unproven', position: place.position, reason });
       if (signed === undefined) return unproven('there is none');
-      const reason = await flawOf(suite, await keyOf(), signed);
+      const reason = await flawOf(world, await keyOf(), signed);
       if (reason !== undefined) return unproven(reason);
       const said = receiptIn(signed.receipt);
       if (said === undefined || !isAbout(said, place, domain)) return unproven('it is about something else');
@@ -54,9 +56,15 @@ export function createReceiptBook(world: {
 }
 
 /** What is wrong with the signature of a receipt; `undefined` when nothing is. */
-export async function flawOf(suite: Suite, key: Uint8Array, signed: SignedReceipt): Promise<string | undefined> {
+export async function flawOf(
+  { suite, sha256 }: { readonly suite: Suite; readonly sha256: Sha256 },
+  key: Uint8Array,
+  signed: SignedReceipt,
+): Promise<string | undefined> {
+  const opened = openSignature(signed, sha256);
+  if (opened === undefined) return 'its signature is none';
   try {
-    const valid = await suite.signature.verify(key, receiptToSign(signed.receipt), signed.signature);
+    const valid = await suite.signature.verify(key, opened.message, opened.signature);
     return valid ? undefined : 'it is not signed by the key that the server had when this device met it';
   } catch {
     return 'its signature, or the key that the server gave for it, is none'; // a library throws over bytes that are no key

@@ -51,6 +51,9 @@ export const epochSchema = z.int().nonnegative().meta({ description: 'MLS epoch.
 export const receiptSchema = z
   .object({
     receipt: bytesSchema({ about: 'Receipt, deterministic CBOR.' }),
-    signature: bytesSchema({ about: 'Ed25519 signature of the server.' }),
+    signature: bytesSchema({
+      about:
+        'Ed25519 signature of the server over "mlsd receipt v1", a zero byte, and the receipt; or, of receipts that were signed together, over "mlsd receipts v1", a zero byte, and the root of their Merkle tree (RFC 9162), followed by leaf index and tree size (4 bytes each, big-endian) and the inclusion path.',
+    }),
   })
   .meta({ description: 'Proof of what the server accepted.' });

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { nodeSha256 } from '../../../src/mls/suite-node.ts';
 import { concatBytes, fromBase64Url } from '../../../src/wire/bytes.ts';
-import { encodeReceipt, receiptToSign } from '../../../src/wire/receipt.ts';
+import { encodeReceipt, type Receipt, type SignedReceipt, signReceipts } from '../../../src/wire/receipt.ts';
 import type { Accepted } from '../../../src/wire/schemas/groups.ts';
 
 export const FAKE_DOMAIN = 'chat.example';
@@ -20,6 +21,11 @@ export const SERVER_KEY = createServerKey();
 
 /** What the server signs about a place in a group; of whatever head, also of one that never was. */
 export function receiptFor(group: Uint8Array, position: number, head: Uint8Array, time: number) {
-  const receipt = encodeReceipt({ v: 1, domain: FAKE_DOMAIN, group, position, head, time });
-  return { receipt, signature: SERVER_KEY.sign(receiptToSign(receipt)) } as Accepted['receipt'];
+  return signedAlone({ v: 1, domain: FAKE_DOMAIN, group, position, head, time }) as Accepted['receipt'];
+}
+
+/** Signed at once, and not together with others. */
+export function signedAlone(receipt: Receipt): SignedReceipt {
+  const [signed] = signReceipts([encodeReceipt(receipt)], SERVER_KEY.sign, nodeSha256);
+  return signed!;
 }
