@@ -6,6 +6,7 @@ import { toBase64Url } from '../src/wire/bytes.ts';
 import { encodeCbor } from '../src/wire/cbor.ts';
 import { contentDigest, signRequest } from '../src/wire/http-signature.ts';
 import { createDeviceKey, newId } from '../test/support/signed-client.ts';
+import { createChecks } from './machine.ts';
 
 /** Bytes as base64url. */
 export interface Sender {
@@ -31,7 +32,15 @@ export interface LoadResult {
   readonly refused: number;
   readonly elapsedMs: number;
   readonly latenciesMs: readonly number[];
+  /** What this machine needed meanwhile for each round of checks, while the server had nothing to do. */
+  readonly checksMs: readonly number[];
 }
+
+/**
+ * The load is played in so many parts, with a round of checks before, between and after them: the speed of a shared machine changes by
+ * half within a second, and what the server is held against has to be of the same seconds.
+ */
+const SLICES = 8;
 
 process.once('message', (order: LoadOrder) => {
   play(order).then(
@@ -55,21 +64,31 @@ async function play(order: LoadOrder): Promise<LoadResult> {
   let acceptedMessages = 0;
   let refused = 0;
   let next = 0;
-  const started = performance.now();
-  const lane = async () => {
-    const socket = createConnection({ host: hostname, port: Number(port), noDelay: true });
-    for (let at = next++; at < prepared.length; at = next++) {
+  const lane = async (socket: Socket, end: number) => {
+    while (next < end) {
+      const at = next++;
       const before = performance.now();
       const status = await exchange(socket, prepared[at]!);
       latenciesMs.push(performance.now() - before);
       if (status === 201 || status === 200) acceptedMessages += order.messagesPerRequest;
       else refused += 1;
     }
-    socket.destroy();
   };
-  await Promise.all(Array.from({ length: order.inFlight }, lane));
-  const elapsedMs = performance.now() - started;
-  return { acceptedMessages, refused, elapsedMs, latenciesMs };
+  const sockets = Array.from({ length: order.inFlight }, () =>
+    createConnection({ host: hostname, port: Number(port), noDelay: true }),
+  );
+  const timeChecks = createChecks();
+  const checksMs = [timeChecks()];
+  let elapsedMs = 0;
+  for (let slice = 1; slice <= SLICES; slice += 1) {
+    const started = performance.now();
+    const end = Math.round((prepared.length * slice) / SLICES);
+    await Promise.all(sockets.map((socket) => lane(socket, end)));
+    elapsedMs += performance.now() - started;
+    checksMs.push(timeChecks());
+  }
+  for (const socket of sockets) socket.destroy();
+  return { acceptedMessages, refused, elapsedMs, latenciesMs, checksMs };
 }
 
 async function prepare(
