@@ -2,7 +2,7 @@
 import { createHash, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { perSecond, rate, round } from './figure.ts';
 
-/** The machine that the absolute targets were set on. */
+/** Of the machine that the absolute targets were set on: 106 µs a check, in the mean. */
 const REFERENCE_CHECKS_PER_SECOND = 9_400;
 const ROUNDS = 8;
 /** Takes some 30 ms. */

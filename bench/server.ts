@@ -19,7 +19,7 @@ import type { LoadOrder, LoadResult, Sender } from './server-load.ts';
 const SENDERS = 16;
 const PAYLOAD_BYTES = 900; // about 1 KiB as an MLS message
 const SINGLE = { requests: 12_000, messagesPerRequest: 1, inFlight: 64 };
-const BATCHED = { requests: 1_200, messagesPerRequest: 100, inFlight: 16 };
+const BATCHED = { requests: 1_200, messagesPerRequest: 100, inFlight: 32 };
 const LIGHT = { kind: 'stock', requests: 5_000, messagesPerRequest: 1, inFlight: 64 } as const;
 /** Until the compiler has seen what is hot; before that a request costs a third more. */
 const WARM_UP = { requests: 8_000, messagesPerRequest: 1, inFlight: 64 };
@@ -28,6 +28,8 @@ const WARM_UP_BATCHED = { requests: 200, messagesPerRequest: 100, inFlight: 16 }
 const TURNS = 3;
 const GROUPS = 1_000;
 const STREAM_PARALLEL = 8;
+
+export const measuresMachine = true;
 
 export async function run(): Promise<readonly Figure[]> {
   await using server = await startServerProcess();

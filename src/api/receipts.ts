@@ -1,12 +1,18 @@
-import { createPrivateKey, createPublicKey, hkdfSync, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, hkdfSync, randomBytes, sign } from 'node:crypto';
 import { fromBase64Url } from '../wire/bytes.ts';
-import { encodeReceipt, type Receipt, type SignedReceipt, signReceipts } from '../wire/receipt.ts';
+import {
+  encodeReceipt,
+  RECEIPTS_TOGETHER_MAX,
+  type Receipt,
+  type SignedReceipt,
+  signReceipts,
+} from '../wire/receipt.ts';
 import { sha256 } from './sha256.ts';
 
 export interface ReceiptSigner {
   /** Ed25519, 32 bytes; published in `/.well-known/mlsd`. */
   readonly publicKey: Uint8Array;
-  /** All that is asked for in one turn of the event loop is signed together: one signature serves an event of the log. */
+  /** All that is asked for in one turn of the event loop is signed together, up to a bound: one signature serves an event of the log. */
   sign(receipt: Receipt): Promise<SignedReceipt>;
 }
 
@@ -29,13 +35,20 @@ export function createReceiptSigner(domainSecret: Uint8Array): ReceiptSigner {
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
   const publicKey = fromBase64Url(createPublicKey(privateKey).export({ format: 'jwk' }).x ?? '');
   if (publicKey === undefined) throw new Error('the receipt key has no public part');
-  let waiting: Waiting[] = [];
+  const crypto = {
+    sign: (message: Uint8Array) => new Uint8Array(sign(null, message, privateKey)),
+    sha256,
+    randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
+  };
+  const waiting: Waiting[] = [];
   const signWaiting = (): void => {
-    const signing = waiting;
-    waiting = [];
+    const signing = waiting.splice(0, RECEIPTS_TOGETHER_MAX);
+    if (waiting.length > 0) setImmediate(signWaiting);
     try {
-      const bytes = signing.map(({ receipt }) => encodeReceipt(receipt));
-      const signed = signReceipts(bytes, (message) => new Uint8Array(sign(null, message, privateKey)), sha256);
+      const signed = signReceipts(
+        signing.map(({ receipt }) => receipt),
+        crypto,
+      );
       for (const [index, { resolve }] of signing.entries()) resolve(signed[index]!);
     } catch (error) {
       for (const { reject } of signing) reject(error);
@@ -44,16 +57,17 @@ export function createReceiptSigner(domainSecret: Uint8Array): ReceiptSigner {
   return {
     publicKey,
     sign(receipt) {
+      const bytes = encodeReceipt(receipt);
       return new Promise((resolve, reject) => {
         if (waiting.length === 0) setImmediate(signWaiting);
-        waiting.push({ receipt, resolve, reject });
+        waiting.push({ receipt: bytes, resolve, reject });
       });
     },
   };
 }
 
 interface Waiting {
-  readonly receipt: Receipt;
+  readonly receipt: Uint8Array;
   readonly resolve: (signed: SignedReceipt) => void;
   readonly reject: (error: unknown) => void;
 }

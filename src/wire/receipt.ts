@@ -31,13 +31,14 @@ export interface OpenedSignature {
 const ALONE = toUtf8('mlsd receipt v1\0');
 const TOGETHER = toUtf8('mlsd receipts v1\0');
 const ED25519_BYTES = 64;
-/** Index of the leaf and number of leaves, four bytes each, big-endian. */
-const PLACE_BYTES = 8;
-/** A tree of 2^32 leaves is not higher. */
-const PATH_MAX_BYTES = 32 * 32;
+const INDEX_BYTES = 4;
+const SIZE_BYTES = 4;
+const SALT_BYTES = 16;
+/** All of a signature before the path, where receipts were signed together. */
+const FIXED_BYTES = ED25519_BYTES + INDEX_BYTES + SIZE_BYTES + SALT_BYTES;
 
-/** Bounds of a signature; those of 64 bytes are of receipts that were signed alone. */
-export const RECEIPT_SIGNATURE_BYTES = { min: ED25519_BYTES, max: ED25519_BYTES + PLACE_BYTES + PATH_MAX_BYTES };
+/** Most receipts under one signature. */
+export const RECEIPTS_TOGETHER_MAX = 256;
 
 export function encodeReceipt(receipt: Receipt): Uint8Array {
   return encodeCbor(receipt);
@@ -48,45 +49,56 @@ export function decodeReceipt(bytes: Uint8Array): Receipt {
   return decodeCbor(bytes) as Receipt;
 }
 
-/**
- * Signs receipts with one signature. One alone is signed as it is: the Ed25519 signature over `mlsd receipt v1`, a zero byte,
- * and the receipt. Several are leaves of a Merkle tree (RFC 9162 §2.1), and what is signed is `mlsd receipts v1`, a zero byte,
- * and its root; the signature of each is the Ed25519 signature, the index of its leaf and the number of leaves (four bytes each,
- * big-endian), and its inclusion path. So each can be shown to anybody without the others.
- *
- * @param receipts at least one
- */
-export function signReceipts(
-  receipts: readonly Uint8Array[],
-  sign: (message: Uint8Array) => Uint8Array,
-  sha256: Sha256,
-): readonly SignedReceipt[] {
-  const [first, ...others] = receipts;
-  if (first !== undefined && others.length === 0) {
-    return [{ receipt: first, signature: sign(concatBytes(ALONE, first)) }];
-  }
-  const tree = merkleTree(receipts, sha256);
-  const signature = sign(concatBytes(TOGETHER, tree.root));
-  return receipts.map((receipt, index) => {
-    const place = new Uint8Array(PLACE_BYTES);
-    const view = new DataView(place.buffer);
-    view.setUint32(0, index);
-    view.setUint32(PLACE_BYTES / 2, receipts.length);
-    return { receipt, signature: concatBytes(signature, place, tree.pathOf(index)) };
-  });
+/** What signing needs: Ed25519, SHA-256, and randomness. */
+export interface ReceiptCrypto {
+  sign(message: Uint8Array): Uint8Array;
+  readonly sha256: Sha256;
+  randomBytes(length: number): Uint8Array;
 }
 
-/** What the server's key has to have signed; `undefined` when the signature is none of this form. */
-export function openSignature({ receipt, signature }: SignedReceipt, sha256: Sha256): OpenedSignature | undefined {
-  const { min, max } = RECEIPT_SIGNATURE_BYTES;
-  if (signature.length === min) return { message: concatBytes(ALONE, receipt), signature };
-  if (signature.length < ED25519_BYTES + PLACE_BYTES || signature.length > max) return undefined;
-  const place = new DataView(signature.buffer, signature.byteOffset + ED25519_BYTES, PLACE_BYTES);
-  const path = signature.subarray(ED25519_BYTES + PLACE_BYTES);
-  const root = rootOf(
-    { leaf: receipt, index: place.getUint32(0), size: place.getUint32(PLACE_BYTES / 2), path },
-    sha256,
+/**
+ * Signs receipts with one signature. One alone is signed as it is: the Ed25519 signature over `mlsd receipt v1`, a zero byte,
+ * and the receipt. Several are leaves of a Merkle tree (RFC 9162 §2.1), each behind a random salt of 16 bytes, so that a hash beside
+ * the path of one says nothing of the other. Signed is `mlsd receipts v1`, a zero byte, the number of leaves (four bytes, big-endian),
+ * and the root. The signature of each is the Ed25519 signature, the index of its leaf and the number of leaves (four bytes each), its
+ * salt, and its inclusion path. So each can be shown to anybody without the others.
+ *
+ * @param receipts 1 to `RECEIPTS_TOGETHER_MAX`
+ */
+export function signReceipts(receipts: readonly Uint8Array[], crypto: ReceiptCrypto): readonly SignedReceipt[] {
+  const [first, ...others] = receipts;
+  if (first !== undefined && others.length === 0) {
+    return [{ receipt: first, signature: crypto.sign(concatBytes(ALONE, first)) }];
+  }
+  const random = crypto.randomBytes(SALT_BYTES * receipts.length);
+  const salts = receipts.map((_, i) => random.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)));
+  const tree = merkleTree(
+    receipts.map((receipt, i) => concatBytes(salts[i]!, receipt)),
+    crypto.sha256,
   );
+  const size = uint32(receipts.length);
+  const signature = crypto.sign(concatBytes(TOGETHER, size, tree.root));
+  return receipts.map((receipt, i) => ({
+    receipt,
+    signature: concatBytes(signature, uint32(i), size, salts[i]!, tree.pathOf(i)),
+  }));
+}
+
+/** What the server's key has to have signed; `undefined` when the signature has no form that is known. */
+export function openSignature({ receipt, signature }: SignedReceipt, sha256: Sha256): OpenedSignature | undefined {
+  if (signature.length === ED25519_BYTES) return { message: concatBytes(ALONE, receipt), signature };
+  if (signature.length < FIXED_BYTES) return undefined;
+  const view = new DataView(signature.buffer, signature.byteOffset + ED25519_BYTES, INDEX_BYTES + SIZE_BYTES);
+  const [index, size] = [view.getUint32(0), view.getUint32(INDEX_BYTES)];
+  const salt = signature.subarray(FIXED_BYTES - SALT_BYTES, FIXED_BYTES);
+  const leaf = concatBytes(salt, receipt);
+  const root = rootOf({ leaf, index, size, path: signature.subarray(FIXED_BYTES) }, sha256);
   if (root === undefined) return undefined;
-  return { message: concatBytes(TOGETHER, root), signature: signature.subarray(0, ED25519_BYTES) };
+  return { message: concatBytes(TOGETHER, uint32(size), root), signature: signature.subarray(0, ED25519_BYTES) };
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = new Uint8Array(Uint32Array.BYTES_PER_ELEMENT);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
 }

@@ -45,7 +45,7 @@ const NEWCOMERS = ['eve', 'Eve'];
 const EPOCH_MS = Date.UTC(2026, 10, 1);
 const REGISTRATION_MS = 60_000;
 
-/** Signs at once, so that no history waits for another thread; the key is the same in all of them. */
+/** Signs each alone and at once; the key is the same in all histories. */
 export const SIMULATED_SIGNER: ReceiptSigner = {
   publicKey: SERVER_KEY.publicKey,
   sign: async (receipt) => signedAlone(receipt),

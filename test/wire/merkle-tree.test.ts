@@ -46,7 +46,7 @@ describe('a Merkle tree', () => {
     }
   });
 
-  test('leads no other leaf, place, number of leaves of another path length, or path to its root', () => {
+  test('leads no other leaf, place, path, or number of leaves with paths of another length to its root', () => {
     const someTree = fc.integer({ min: 1, max: 70 }).chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1)));
     fc.assert(
       fc.property(someTree, fc.nat(80), fc.nat(), ([size, index], other, byte) => {
@@ -61,6 +61,7 @@ describe('a Merkle tree', () => {
         expect(leads({ leaf: Uint8Array.of(200, 200) })).toBe(false);
         if (other !== index) expect(leads({ index: other })).toBe(false);
         expect(leads({ index: size })).toBe(false);
+        for (const otherSize of [size * 4, size * 64]) expect(leads({ size: otherSize })).toBe(false);
         expect(leads({ path: concatBytes(path, new Uint8Array(NODE_BYTES)) })).toBe(false);
         expect(leads({ path: concatBytes(path, Uint8Array.of(1)) })).toBe(false);
         if (path.length === 0) return;

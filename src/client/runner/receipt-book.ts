@@ -61,13 +61,13 @@ export async function flawOf(
   key: Uint8Array,
   signed: SignedReceipt,
 ): Promise<string | undefined> {
-  const opened = openSignature(signed, sha256);
-  if (opened === undefined) return 'its signature is none';
   try {
+    const opened = openSignature(signed, sha256);
+    if (opened === undefined) return 'its signature has no form that is known';
     const valid = await suite.signature.verify(key, opened.message, opened.signature);
     return valid ? undefined : 'it is not signed by the key that the server had when this device met it';
   } catch {
-    return 'its signature, or the key that the server gave for it, is none'; // a library throws over bytes that are no key
+    return 'its signature, or the key that the server gave for it, is none'; // a library throws over what is no key, or no bytes
   }
 }
 

@@ -53,7 +53,7 @@ export const receiptSchema = z
     receipt: bytesSchema({ about: 'Receipt, deterministic CBOR.' }),
     signature: bytesSchema({
       about:
-        'Ed25519 signature of the server over "mlsd receipt v1", a zero byte, and the receipt; or, of receipts that were signed together, over "mlsd receipts v1", a zero byte, and the root of their Merkle tree (RFC 9162), followed by leaf index and tree size (4 bytes each, big-endian) and the inclusion path.',
+        'Ed25519 signature of the server over "mlsd receipt v1", a zero byte, and the receipt; or, of receipts that were signed together, over "mlsd receipts v1", a zero byte, the size (4 bytes, big-endian) and the root of the Merkle tree (RFC 9162) of salts and receipts, followed by leaf index, size (4 bytes each), salt (16 bytes) and inclusion path.',
     }),
   })
   .meta({ description: 'Proof of what the server accepted.' });
