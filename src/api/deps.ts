@@ -5,6 +5,7 @@ import type { Log } from '../log/open-log.ts';
 import type { Suite } from '../mls/suite.ts';
 import type { ReadModel } from '../projections/read-model.ts';
 import type { Limits } from '../wire/limits.ts';
+import type { SignatureChecks } from './auth/signature-checks.ts';
 import type { Tickets } from './auth/tickets.ts';
 import type { ReceiptSigner } from './receipts.ts';
 
@@ -50,6 +51,8 @@ export interface ApiDeps {
   readonly offers?: OfferStore;
   readonly suite: Suite;
   readonly signer: ReceiptSigner;
+  /** Checks those of requests and statements. */
+  readonly signatures: Pick<SignatureChecks, 'check'>;
   readonly tickets: Tickets;
   readonly logger: Logger;
   /** Milliseconds since 1970. */

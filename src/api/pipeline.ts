@@ -5,7 +5,6 @@ import { concatBytes, toUtf8 } from '../wire/bytes.ts';
 import { type ClientId, deviceIdOf, type GroupId, isClientId } from '../wire/ids.ts';
 import { ProblemError } from '../wire/problems.ts';
 import { createAuthenticator, type OpenedSignature, unauthenticated } from './auth/authenticate.ts';
-import { createDeviceKeys, verifyEd25519 } from './auth/device-keys.ts';
 import { newcomerOf } from './auth/newcomer.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
 import type { ApiDeps } from './deps.ts';
@@ -50,7 +49,6 @@ export function createPipeline(
     burst: limits.deviceOffersPerMinute,
   });
   const devices = createTokenBuckets({ perSecond: limits.requestsPerSecond, burst: limits.requestsBurst });
-  const keys = createDeviceKeys();
   const bodies = createBodyBudget();
   const unread = createUnreadAnswers(operation.drainTimeoutMs);
 
@@ -166,7 +164,10 @@ export function createPipeline(
     const address = networkOf(ctx.ip);
     turnAway((route.auth === 'offer' ? offers : registrations).take(address, deps.now()));
     const bodyDigest = await prove(opened, key, ctx, bytes);
-    if (signed !== undefined && !(await verifyEd25519(keys.get(key), signed.message, signed.signature))) {
+    if (
+      signed !== undefined &&
+      !(await deps.signatures.check({ key, data: signed.message, signature: signed.signature }))
+    ) {
       failures.charge(address, deps.now());
       throw unauthenticated('bad-signature', 'the statement is not signed by its device key');
     }

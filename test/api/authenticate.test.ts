@@ -1,9 +1,9 @@
-import { createHmac, createPublicKey } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { createAuthenticator } from '../../src/api/auth/authenticate.ts';
-import { verifyEd25519 } from '../../src/api/auth/device-keys.ts';
+import { createSignatureChecks } from '../../src/api/auth/signature-checks.ts';
 import { createTickets } from '../../src/api/auth/tickets.ts';
 import { nodeSha256 } from '../../src/mls/suite-node.ts';
 import { fromBase64, toUtf8 } from '../../src/wire/bytes.ts';
@@ -24,6 +24,12 @@ const TICKET = ticketOf(NOW + 900_000);
 const ALGORITHMS = ['ed25519', 'hmac-sha256'] as const;
 type Algorithm = (typeof ALGORITHMS)[number];
 const hmac = (base: Uint8Array) => new Uint8Array(createHmac('sha256', MAC_KEY).update(base).digest());
+const signatures = createSignatureChecks({
+  onFailure: (error) => {
+    throw error;
+  },
+});
+afterAll(() => signatures.close());
 const BODY = toUtf8('{"hello":"world"}');
 
 interface Sent {
@@ -65,7 +71,7 @@ async function signed(
 }
 
 function authenticator(now = () => NOW, bootSecond = SECOND - 100) {
-  return createAuthenticator({ limits: DEFAULT_LIMITS, now, bootSecond, behindTlsProxy: false, tickets });
+  return createAuthenticator({ limits: DEFAULT_LIMITS, now, bootSecond, behindTlsProxy: false, tickets, signatures });
 }
 
 /** `accepted`, or the reason of the refusal. */
@@ -96,11 +102,10 @@ describe('authentication by HTTP Message Signatures', () => {
     const signature = fromBase64(
       'wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==',
     )!;
-    const publicKey = createPublicKey(
-      '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----',
-    );
-    expect(await verifyEd25519(publicKey, toUtf8(base), signature)).toBe(true);
-    expect(await verifyEd25519(publicKey, toUtf8(base.replace('/foo', '/fou')), signature)).toBe(false);
+    const publicKey = fromBase64('JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=')!;
+    const checked = (text: string) => signatures.check({ key: publicKey, data: toUtf8(text), signature });
+    expect(await checked(base)).toBe(true);
+    expect(await checked(base.replace('/foo', '/fou'))).toBe(false);
   });
 
   it.each(ALGORITHMS)('takes a request in the one form there is, with and without a body (%s)', async (alg) => {

@@ -61,6 +61,7 @@ export function createNodeApi(parts: {
     },
     suite,
     signer,
+    signatures: { check: () => Promise.reject(new Error('nobody signs requests here')) },
     tickets: TICKETS,
     logger: LOGGER,
     now,

@@ -11,7 +11,6 @@ import {
   judgeOpenFiles,
   judgeSecret,
   judgeSyncTime,
-  judgeThreads,
 } from '../../src/tools/doctor/judge-machine.ts';
 import { startServer } from '../support/server.ts';
 import { withSite } from './support.ts';
@@ -108,11 +107,6 @@ describe('mlsd doctor', () => {
     expect(judgeDisk({ ...disk, type: 0x01021994 })[1]).toMatchObject({ level: 'warn' });
     expect([0.2, 20, 200].map((ms) => judgeSyncTime(ms).level)).toEqual(['ok', 'warn', 'bad']);
     expect([1_000_000, 1_024, 100].map((limit) => judgeOpenFiles(limit, 'it').level)).toEqual(['ok', 'warn', 'bad']);
-    expect(
-      [judgeThreads(2, undefined, 'it'), judgeThreads(8, undefined, 'it'), judgeThreads(8, 10, 'it')].map(
-        ({ level }) => level,
-      ),
-    ).toEqual(['ok', 'warn', 'ok']);
     expect(judgeFolder({ path: '/x', mode: 0o700, isOwn: false }).level).toBe('bad');
     const secret = { path: '/x', mode: 0o600, isOwn: true, text: `${'a'.repeat(64)}\n` };
     expect(judgeSecret('/x', secret).level).toBe('ok');

@@ -1,10 +1,10 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { toUtf8 } from '../../wire/bytes.ts';
 import { type ParsedSignature, parseSignature, signatureBaseText } from '../../wire/http-signature.ts';
 import { type DeviceId, isShortId } from '../../wire/ids.ts';
 import { type AuthReason, ProblemError } from '../../wire/problems.ts';
 import type { ApiDeps } from '../deps.ts';
-import { createDeviceKeys, verifyEd25519 } from './device-keys.ts';
 import { createReplaySet } from './replay-set.ts';
 import type { Session } from './tickets.ts';
 
@@ -48,11 +48,10 @@ export function unauthenticated(reason: AuthReason, detail: string): ProblemErro
 
 /** HTTP Message Signatures (RFC 9421) in the profile of `wire/http-signature`, cheap checks first. */
 export function createAuthenticator(
-  deps: Pick<ApiDeps, 'limits' | 'now' | 'bootSecond' | 'behindTlsProxy' | 'tickets'>,
+  deps: Pick<ApiDeps, 'limits' | 'now' | 'bootSecond' | 'behindTlsProxy' | 'tickets' | 'signatures'>,
 ): Authenticator {
   const { clockWindowMs } = deps.limits;
   const replays = createReplaySet(2 * clockWindowMs, deps.now());
-  const keys = createDeviceKeys();
 
   return {
     open(request, proof) {
@@ -82,7 +81,7 @@ export function createAuthenticator(
       const base = baseOf(request, parsed);
       const isGenuine =
         session === undefined
-          ? await verifyEd25519(keys.get(key), Buffer.from(base), parsed.signature)
+          ? await deps.signatures.check({ key, data: toUtf8(base), signature: parsed.signature })
           : timingSafeEqual(createHmac('sha256', session.key).update(base).digest(), parsed.signature);
       if (!isGenuine) throw unauthenticated('bad-signature', 'the signature is not of this request under this key');
       if (!replays.add(parsed.signature, deps.now())) throw replayed();

@@ -26,12 +26,7 @@ export function createDeviceKeys(): DeviceKeys {
   };
 }
 
-/** Verifies Ed25519 off the event loop (RFC 8032). */
-export function verifyEd25519(key: KeyObject, data: Uint8Array, signature: Uint8Array): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    verify(null, data, key, signature, (error, valid) => {
-      if (error === null) resolve(valid);
-      else reject(error);
-    });
-  });
+/** Whether the key signed the data: Ed25519 (RFC 8032), in the calling thread. */
+export function isSignedBy(key: KeyObject, data: Uint8Array, signature: Uint8Array): boolean {
+  return verify(null, data, key, signature);
 }

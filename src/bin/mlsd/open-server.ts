@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createApp } from '../../api/app.ts';
+import { createSignatureChecks } from '../../api/auth/signature-checks.ts';
 import { createTickets, TICKET_KEY_BYTES } from '../../api/auth/tickets.ts';
 import { type HttpServer, openHttpServer } from '../../api/http-server.ts';
 import { createReceiptSigner, deriveKey } from '../../api/receipts.ts';
@@ -86,6 +87,10 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
     opened.push(() => projections.close());
     await projections.ready;
     const closing = new AbortController();
+    const signatures = createSignatureChecks({
+      onFailure: (error) => logger.error({ err: error }, 'the thread that checks signatures failed'),
+    });
+    opened.push(signatures.close);
     const app = createApp({
       domain: config.domain,
       version,
@@ -97,6 +102,7 @@ export async function openServer(options: OpenServerOptions): Promise<RunningSer
       ...(offers === undefined ? {} : { offers }),
       suite: createNodeSuite(),
       signer: createReceiptSigner(secret),
+      signatures,
       tickets: createTickets(deriveKey(secret, 'sessions', TICKET_KEY_BYTES), config.domain),
       logger,
       now,

@@ -9,7 +9,7 @@ import { ToolError } from '../tool-error.ts';
 import { count } from '../words.ts';
 import { bad, type Finding, ok, warn } from './finding.ts';
 import { judgeClock, judgeLog } from './judge-log.ts';
-import { judgeDisk, judgeFolder, judgeOpenFiles, judgeSecret, judgeSyncTime, judgeThreads } from './judge-machine.ts';
+import { judgeDisk, judgeFolder, judgeOpenFiles, judgeSecret, judgeSyncTime } from './judge-machine.ts';
 import { diskFacts, fileFacts, processFacts, syncTimeMs } from './measure.ts';
 
 const NODE_LEAST = { major: 20, minor: 19 };
@@ -39,8 +39,8 @@ export async function examine(site: Site, now: () => number): Promise<readonly F
   await add('disk', async () => judgeDisk(await diskFacts(dataFolder)));
   await add('disk sync', async () => [judgeSyncTime(await syncTimeMs(await site.workFolder()))]);
   await add('process', async () => {
-    const { whose, openFiles, threadPool, cores } = await processFacts(site.running, join(dataFolder, 'lock'));
-    return [judgeOpenFiles(openFiles, whose), judgeThreads(cores, threadPool, whose)];
+    const { whose, openFiles } = await processFacts(site.running, join(dataFolder, 'lock'));
+    return [judgeOpenFiles(openFiles, whose)];
   });
   await add('nats', () => lookAtLog(site, now));
   await add('tables', async () => [await lookAtTables(site)]);

@@ -15,7 +15,6 @@ const SYNC_WARN_MS = 10;
 const SYNC_BAD_MS = 100;
 const OPEN_FILES_WARN = 4_096;
 const OPEN_FILES_BAD = 256;
-const CORES_OF_THE_DEFAULT_POOL = 2;
 const SECRET = /^[0-9a-f]{64}\s*$/;
 
 /** `f_type` of statfs(2) on Linux. */
@@ -83,11 +82,4 @@ export function judgeOpenFiles(limit: number | undefined, whose: string): Findin
   const advice = 'each live stream needs one: raise it (LimitNOFILE= of systemd, ulimit -n)';
   if (limit < OPEN_FILES_BAD) return bad('open files', detail, advice);
   return limit < OPEN_FILES_WARN ? warn('open files', detail, advice) : ok('open files', detail);
-}
-
-/** `poolSize`: UV_THREADPOOL_SIZE as it is set, `undefined` when it is not. */
-export function judgeThreads(cores: number, poolSize: number | undefined, whose: string): Finding {
-  const detail = `${cores} cores, UV_THREADPOOL_SIZE ${poolSize ?? 'not set'} (${whose})`;
-  if (cores <= CORES_OF_THE_DEFAULT_POOL || (poolSize ?? 0) >= cores) return ok('threads', detail);
-  return warn('threads', detail, `signatures are checked in that pool: start with UV_THREADPOOL_SIZE=${cores + 2}`);
 }

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { open, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { FileFacts } from './judge-machine.ts';
@@ -48,28 +47,17 @@ export async function syncTimeMs(folder: string): Promise<number> {
 export interface ProcessFacts {
   readonly whose: string;
   readonly openFiles: number | undefined;
-  readonly threadPool: number | undefined;
-  readonly cores: number;
 }
 
 /** `lockFile`: of the data folder, which names the process that holds it. */
 export async function processFacts(running: boolean, lockFile: string): Promise<ProcessFacts> {
-  const cores = availableParallelism();
   const pid = running ? Number.parseInt((await readFile(lockFile, 'utf8').catch(notThere)) ?? '', 10) : Number.NaN;
   const limits = Number.isInteger(pid) ? await readFile(`/proc/${pid}/limits`, 'utf8').catch(notReadable) : undefined;
   if (limits !== undefined) {
-    const environment = (await readFile(`/proc/${pid}/environ`, 'utf8').catch(notReadable)) ?? '';
-    const pool = /(?:^|\0)UV_THREADPOOL_SIZE=(\d+)/.exec(environment)?.[1];
-    return {
-      whose: `process ${pid}`,
-      openFiles: asLimit(/^Max open files\s+(\S+)/m.exec(limits)?.[1]),
-      threadPool: asNumber(pool),
-      cores,
-    };
+    return { whose: `process ${pid}`, openFiles: asLimit(/^Max open files\s+(\S+)/m.exec(limits)?.[1]) };
   }
   const { stdout } = await run('/bin/sh', ['-c', 'ulimit -n'], { timeout: ULIMIT_TIMEOUT_MS });
-  const threadPool = asNumber(process.env['UV_THREADPOOL_SIZE']);
-  return { whose: 'in this shell', openFiles: asLimit(stdout.trim()), threadPool, cores };
+  return { whose: 'in this shell', openFiles: asLimit(stdout.trim()) };
 }
 
 function asLimit(text: string | undefined): number | undefined {
