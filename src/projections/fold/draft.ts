@@ -9,6 +9,7 @@ import {
   messageIdKey,
   messageSingles,
   type Run,
+  type RunItem,
   runFor,
   type Sender,
   senderId,
@@ -28,8 +29,8 @@ export interface RowSource {
   head(group: number): GroupHead | undefined;
   /** The greatest id this sender has placed. */
   lastMessageId(sender: Sender): string | undefined;
-  /** The only run that may hold an id which is not greater than the last one. */
-  messageRun(sender: Sender, id: string): Run | undefined;
+  /** Where a message with this id stands; for ids that are not greater than the sender's last one. */
+  messagePosition(sender: Sender, id: string): number | undefined;
   /** The row of an entry, by its `entryKey`; for what is rare. */
   entryRow(key: Uint8Array): Uint8Array | undefined;
   /** The groups that a device has an open window into, by number. */
@@ -51,10 +52,15 @@ export interface ChangedRow {
   readonly row: unknown;
 }
 
-interface SenderIds {
-  last: string;
+/** What a batch has placed of one sender. */
+export interface SenderIds {
+  /** In ascending order. */
   readonly runs: Run[];
+  /** Positions, by id. */
+  readonly singles: Map<string, number>;
 }
+
+const NO_IDS: SenderIds = { runs: [], singles: new Map() };
 
 /**
  * What a batch of events changes, before any of it is written: a layer over the tables, or over a draft that is being
@@ -158,34 +164,38 @@ export class Draft implements RowSource {
   }
 
   lastMessageId(sender: Sender): string | undefined {
-    return this.senders.get(senderId(sender))?.last ?? this.#parent.lastMessageId(sender);
+    return this.senders.get(senderId(sender))?.runs.at(-1)?.at(-1)?.id ?? this.#parent.lastMessageId(sender);
   }
 
-  messageRun(sender: Sender, id: string): Run | undefined {
-    const mine = this.senders.get(senderId(sender))?.runs ?? [];
-    const below = this.#parent.messageRun(sender, id);
-    // Runs here are behind all runs below: the one below is the right one whenever there is one.
-    return below ?? runFor(mine, id);
-  }
-
-  /** Where a message with this id stands; for ids that are not greater than the sender's last one. */
   messagePosition(sender: Sender, id: string): number | undefined {
-    const single = this.get(messageSingles, { ...sender, id });
-    if (single !== undefined) return single;
-    const run = this.messageRun(sender, id);
-    return run === undefined ? undefined : findInRun(run, id);
+    const { runs, singles } = this.senders.get(senderId(sender)) ?? NO_IDS;
+    const run = runFor(runs, id);
+    return (
+      (run === undefined ? undefined : findInRun(run, id)) ??
+      singles.get(id) ??
+      this.#parent.messagePosition(sender, id)
+    );
   }
 
+  /** Ids that are all later than what the sender has placed. */
   addRun(sender: Sender, run: Run): void {
+    this.#idsOf(sender).runs.push(run);
+    this.append(messageIdKey(TABLE.messageRun, sender, run.at(-1)!.id), encodeRun(run));
+  }
+
+  /** An id that is not later than the sender's last one, and is not there yet. */
+  addSingle(sender: Sender, { id, position }: RunItem): void {
+    this.#idsOf(sender).singles.set(id, position);
+    this.put(messageSingles, { ...sender, id }, position);
+  }
+
+  #idsOf(sender: Sender): SenderIds {
     const key = senderId(sender);
-    const last = run.at(-1)!.id;
-    const ids = this.senders.get(key);
-    if (ids === undefined) this.senders.set(key, { last, runs: [run] });
-    else {
-      ids.last = last;
-      ids.runs.push(run);
-    }
-    this.append(messageIdKey(TABLE.messageRun, sender, last), encodeRun(run));
+    const known = this.senders.get(key);
+    if (known !== undefined) return known;
+    const ids = { runs: [], singles: new Map<string, number>() };
+    this.senders.set(key, ids);
+    return ids;
   }
 
   /** Everything to write, encoded: from here on nothing is computed. */

@@ -15,7 +15,7 @@ export interface RunItem {
   readonly position: number;
 }
 
-/** Ascending ids, all greater than those the device had placed in the group before. Never empty. */
+/** Ascending ids, all greater than those the device had placed in the group before. A stored one is never empty. */
 export type Run = readonly RunItem[];
 
 /** One device in one group, both by number. */
@@ -84,11 +84,28 @@ export function decodeRun(row: Uint8Array): Run {
   return run;
 }
 
-/** Puts an item that is not there yet where it belongs: ids made in one millisecond have no order of their own. */
-export function insertIntoRun(run: RunItem[], item: RunItem): void {
-  let at = run.length;
-  while (at > 0 && compareClientIds(run[at - 1]!.id, item.id) > 0) at -= 1;
-  run.splice(at, 0, item);
+/** Collects the ids of one batch that are later than all the sender had placed, in any order, for those made in one millisecond come in any. */
+export class RunBuilder {
+  readonly #positions = new Map<string, number>();
+  #newest = '';
+  #isAscending = true;
+
+  has(id: string): boolean {
+    return this.#positions.has(id);
+  }
+
+  /** An id that is not there yet. */
+  add(id: string, position: number): void {
+    this.#positions.set(id, position);
+    if (compareClientIds(this.#newest, id) < 0) this.#newest = id;
+    else this.#isAscending = false;
+  }
+
+  /** Empty when nothing was added. */
+  build(): Run {
+    const run = Array.from(this.#positions, ([id, position]) => ({ id, position }));
+    return this.#isAscending ? run : run.sort((a, b) => compareClientIds(a.id, b.id));
+  }
 }
 
 /** Position of an id in a run; `undefined` when it is not there. */

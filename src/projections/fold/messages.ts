@@ -8,7 +8,7 @@ import type { Draft } from './draft.ts';
 import type { GroupState } from './group-state.ts';
 import { entryKey } from './keys.ts';
 import { messageMiddle, messageRowMaxBytes, writeMessageRow, writeRemovedRow } from './message-encoder.ts';
-import { findInRun, insertIntoRun, messageSingles, type RunItem, type Sender } from './message-ids.ts';
+import { RunBuilder, type Sender } from './message-ids.ts';
 import type { Place } from './place.ts';
 import { groups } from './rows.ts';
 import { useWelcome } from './trees.ts';
@@ -34,22 +34,18 @@ function foldBatch(draft: Draft, batch: CompactedBatch, number: number, place: P
   const writer = createWriter(batch, state, accepted, before?.hash ?? EMPTY_HEAD);
   let position = before?.position ?? 0;
   const last = draft.lastMessageId(sender);
-  const run: RunItem[] = [];
-  let newest = last;
+  const later = new RunBuilder();
   for (const message of accepted) {
     const id = message[0];
-    const isNewest = newest === undefined || compareClientIds(newest, id) < 0;
-    const isLater = isNewest || last === undefined || compareClientIds(last, id) < 0;
-    if (!isNewest && (isLater ? findInRun(run, id) : draft.messagePosition(sender, id)) !== undefined) continue;
+    const isLater = last === undefined || compareClientIds(last, id) < 0;
+    if (isLater ? later.has(id) : draft.messagePosition(sender, id) !== undefined) continue;
     position += 1;
-    if (isNewest) {
-      newest = id;
-      run.push({ id, position });
-    } else if (isLater) insertIntoRun(run, { id, position });
-    else draft.put(messageSingles, { ...sender, id }, position);
+    if (isLater) later.add(id, position);
+    else draft.addSingle(sender, { id, position });
     draft.append(entryKey(state.no, position), writer.write(message, position, place), true);
     place.index += 1;
   }
+  const run = later.build();
   if (run.length > 0) draft.addRun(sender, run);
   const first = (before?.position ?? 0) + 1;
   if (position < first) return;

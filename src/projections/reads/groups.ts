@@ -4,7 +4,6 @@ import { toBase64Url } from '../../wire/bytes.ts';
 import { decodeEntry } from '../../wire/entry.ts';
 import type { DeviceId, GroupId, Position } from '../../wire/ids.ts';
 import { compareClientIds } from '../fold/client-id-order.ts';
-import { Draft } from '../fold/draft.ts';
 import { ENTRY_FRAMED_OFFSET, unframe } from '../fold/entry-row.ts';
 import type { GroupState } from '../fold/group-state.ts';
 import {
@@ -62,7 +61,7 @@ export function createGroupReads(tables: Tables): GroupReads {
       const sender = { group: state.no, device: number };
       const last = tables.lastMessageId(sender);
       if (last === undefined || compareClientIds(last, id) < 0) return undefined;
-      return new Draft(tables).messagePosition(sender, id) as Position | undefined;
+      return tables.messagePosition(sender, id) as Position | undefined;
     },
   };
 }

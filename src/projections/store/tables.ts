@@ -6,10 +6,11 @@ import { type Counters, type Draft, type RowSource, rowId } from '../fold/draft.
 import { entryKey, numberKey, numberOfKey, pairKey, secondOfKey, TABLE } from '../fold/keys.ts';
 import {
   decodeRun,
+  findInRun,
   idOfMessageKey,
   messageIdKey,
   messageIdKeyEnd,
-  type Run,
+  messageSingles,
   type Sender,
   senderId,
 } from '../fold/message-ids.ts';
@@ -23,6 +24,7 @@ import {
   readCheckpoint,
   writeBatch,
 } from './environment.ts';
+import { createRecentIds } from './recent-ids.ts';
 import { createCache } from './row-cache.ts';
 import { openRow, unsealRow } from './sealed-row.ts';
 
@@ -48,7 +50,6 @@ interface FastReads {
 
 const ROW_CACHE_BYTES = 64 * 1024 * 1024;
 const WINDOW_CACHE_BYTES = 32 * 1024 * 1024;
-const LAST_ID_CACHE_BYTES = 16 * 1024 * 1024;
 /** What a decoded row takes beside its encoding, roughly. */
 const DECODED_FACTOR = 4;
 const MEMBER_BYTES = 800;
@@ -74,7 +75,7 @@ export class Tables implements RowSource {
   readonly #heads: GroupHead[] = [];
   readonly #rows = createCache<unknown>(ROW_CACHE_BYTES);
   readonly #windows = createCache<Map<number, readonly Window[]>>(WINDOW_CACHE_BYTES);
-  readonly #lastIds = createCache<string>(LAST_ID_CACHE_BYTES);
+  readonly #recentIds = createRecentIds();
   /** Counts reads: what a peek gave is good while this stays the same. */
   reads = 0;
   counters: Counters;
@@ -212,9 +213,9 @@ export class Tables implements RowSource {
   }
 
   lastMessageId(sender: Sender): string | undefined {
-    const id = senderId(sender);
-    const known = this.#lastIds.get(id);
-    if (known !== undefined) return known;
+    const name = senderId(sender);
+    const known = this.#recentIds.get(name);
+    if (known !== undefined) return known.last;
     let last: string | undefined;
     for (const table of [TABLE.messageRun, TABLE.messageSingle]) {
       const bounds = [messageIdKey(table, sender, ''), messageIdKeyEnd(table, sender)] as const;
@@ -222,14 +223,19 @@ export class Tables implements RowSource {
       const found = row === undefined ? undefined : idOfMessageKey(row.key);
       if (found !== undefined && (last === undefined || compareClientIds(last, found) < 0)) last = found;
     }
-    if (last !== undefined) this.#lastIds.set(id, last, 0);
+    this.#recentIds.begin(name, last);
     return last;
   }
 
-  messageRun(sender: Sender, id: string): Run | undefined {
+  messagePosition(sender: Sender, id: string): number | undefined {
+    const recent = this.#recentIds.get(senderId(sender));
+    if (recent?.covers(id) === true) return recent.positionOf(id);
+    const single = this.get(messageSingles, { ...sender, id });
+    if (single !== undefined) return single;
+    // a run stands under its last id
     const start = messageIdKey(TABLE.messageRun, sender, id);
     const [row] = this.scan(start, messageIdKeyEnd(TABLE.messageRun, sender), { limit: 1 });
-    return row === undefined ? undefined : decodeRun(row.value);
+    return row === undefined ? undefined : findInRun(decodeRun(row.value), id);
   }
 
   /** Writes a draft; what it changed is not read before {@link publish}. @throws ProjectionError `store-failed` */
@@ -244,7 +250,7 @@ export class Tables implements RowSource {
     this.counters = draft.counters;
     this.pastEpochs = draft.pastEpochs;
     for (const [group, head] of draft.heads) this.#heads[group] = head;
-    for (const [sender, { last }] of draft.senders) this.#lastIds.set(sender, last, 0);
+    for (const [sender, ids] of draft.senders) this.#recentIds.add(sender, ids);
     for (const [id, { table, key, row }] of draft.rows) {
       if ((table as unknown) === windows) this.#updateWindows(key, row as readonly Window[]);
       // Of what came from the log only group states own their bytes: the rest shares memory with its batch.
