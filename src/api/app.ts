@@ -1,5 +1,4 @@
 import type { RequestListener } from 'node:http';
-import Router from '@koa/router';
 import Koa from 'koa';
 import { ProblemError } from '../wire/problems.ts';
 import { createTokenBuckets } from './auth/token-buckets.ts';
@@ -10,7 +9,7 @@ import { observe } from './http/observe.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 import { createPipeline } from './pipeline.ts';
-import { ROUTES } from './routes.ts';
+import { createRouting } from './routing.ts';
 import { createStreamRegistry } from './sync/stream-registry.ts';
 import { WRITE_TIMEOUT_MS } from './writes/append-request.ts';
 import { createArrivals } from './writes/arrivals.ts';
@@ -57,16 +56,13 @@ export function createApp(deps: ApiDeps): ApiApp {
   };
   const pipeline = createPipeline(deps, shared, admission);
 
-  const router = new Router({ strict: true, sensitive: true });
-  for (const route of ROUTES) router[route.method](route.path, pipeline(route));
-
   const app = new Koa({ proxy: deps.behindTlsProxy, maxIpsCount: 1 });
   // whatever happens to a connection is told to its owner; Koa would print it
   app.on('error', (error: unknown) => {
     deps.logger.debug({ type: error instanceof Error ? error.name : typeof error }, 'connection failed');
   });
   app.use(observe(deps.logger, metrics));
-  app.use(router.routes());
+  app.use(createRouting(pipeline));
   app.use(() => {
     throw new ProblemError('not-found', 'there is no such resource');
   });

@@ -19,6 +19,10 @@ describe('the OpenAPI document', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(ROUTES.length);
   });
 
+  it('has no parameter in the first two segments of a path, by which requests find their router', () => {
+    for (const { path } of ROUTES) expect(path.split('/').slice(1, 3).join('/')).not.toContain(':');
+  });
+
   it('says of bytes how they are written, and of names their pattern', () => {
     const text = JSON.stringify(openApiDocument('0'));
     expect(text).toContain('"contentEncoding":"base64url"');
