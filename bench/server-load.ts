@@ -58,21 +58,22 @@ process.once('message', (order: LoadOrder) => {
 
 async function play(order: LoadOrder): Promise<LoadResult> {
   const { host, hostname, port } = new URL(order.url);
-  const prepared: Buffer[] = [];
   const keys = order.senders.map(({ seed }) => createDeviceKey(Buffer.from(seed, 'base64url')));
-  for (let i = 0; i < order.requests; i += 1) {
-    const sender = order.senders[i % order.senders.length]!;
-    prepared.push(await prepare(order, sender, keys[i % keys.length]!, host));
-  }
+  const prepareFrom = async (start: number, end: number): Promise<Buffer[]> => {
+    const prepared: Buffer[] = [];
+    for (let i = start; i < end; i += 1) {
+      const sender = order.senders[i % order.senders.length]!;
+      prepared.push(await prepare(order, sender, keys[i % keys.length]!, host));
+    }
+    return prepared;
+  };
   const latenciesMs: number[] = [];
   let acceptedMessages = 0;
   let refused = 0;
-  let next = 0;
-  const lane = async (socket: Socket, end: number) => {
-    while (next < end) {
-      const at = next++;
+  const lane = async (socket: Socket, prepared: Iterator<Buffer>) => {
+    for (let bytes = prepared.next(); bytes.done !== true; bytes = prepared.next()) {
       const before = performance.now();
-      const status = await exchange(socket, prepared[at]!);
+      const status = await exchange(socket, bytes.value);
       latenciesMs.push(performance.now() - before);
       if (status === 201 || status === 200) acceptedMessages += order.messagesPerRequest;
       else refused += 1;
@@ -84,10 +85,12 @@ async function play(order: LoadOrder): Promise<LoadResult> {
   const timeChecks = createChecks();
   const checksMs = [timeChecks()];
   let elapsedMs = 0;
-  for (let slice = 1; slice <= SLICES; slice += 1) {
+  for (let slice = 0; slice < SLICES; slice += 1) {
+    const [start, end] = [slice, slice + 1].map((part) => Math.round((order.requests * part) / SLICES));
+    // signed just before: a signature is good for a minute
+    const prepared = (await prepareFrom(start!, end!)).values();
     const started = performance.now();
-    const end = Math.round((prepared.length * slice) / SLICES);
-    await Promise.all(sockets.map((socket) => lane(socket, end)));
+    await Promise.all(sockets.map((socket) => lane(socket, prepared)));
     elapsedMs += performance.now() - started;
     await setTimeout(SETTLE_MS);
     checksMs.push(timeChecks());

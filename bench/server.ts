@@ -153,9 +153,10 @@ async function load(
   });
   const before = cpuMs(server);
   child.send({ url: server.url(), senders, ...shape } satisfies LoadOrder);
-  const [result] = (await once(child, 'message')) as [LoadResult];
+  const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`the load ended with ${code}`)));
+  const [result] = (await Promise.race([once(child, 'message'), ended])) as [LoadResult];
   const used = cpuMs(server) - before;
-  await once(child, 'exit');
+  await ended.catch(() => undefined);
   const { acceptedMessages, elapsedMs, checksMs } = result;
   return {
     ...result,
