@@ -38,12 +38,16 @@ export function createRecentIds(): RecentIds {
       const known = senders.get(sender);
       const last = ids.runs.at(-1)?.at(-1)?.id ?? known?.last;
       if (last === undefined) return; // late ids alone do not tell which is the greatest
-      const recent = known ?? new Recent(last);
-      if (known !== undefined) recent.add(last, ids);
-      const kept = recent.size > IDS_MAX ? new Recent(last) : recent;
-      senders.set(sender, kept, kept.size * ID_BYTES);
+      const isRoom = known !== undefined && known.size + countOf(ids) <= IDS_MAX;
+      if (isRoom) known.add(last, ids);
+      const recent = isRoom ? known : new Recent(last);
+      senders.set(sender, recent, recent.size * ID_BYTES);
     },
   };
+}
+
+function countOf({ runs, singles }: SenderIds): number {
+  return runs.reduce((count, run) => count + run.length, singles.size);
 }
 
 class Recent implements RecentOfSender {
